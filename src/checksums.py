@@ -1,0 +1,75 @@
+"""Two addresses for the same bytes: MD5, by which DVC knows a file, and SHA-256, by which we do."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from problem import Problem
+
+BLOCK = 1024 * 1024
+LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[^/\\\x00-\x1f]+)")
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What identifies a file's content: its size in bytes and both its hashes, in hexadecimal."""
+
+    size: int
+    md5: str
+    sha256: str
+
+
+def digest(path: Path) -> Digest:
+    """Hash a file's bytes in one pass and constant memory."""
+    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            size += len(block)
+            md5.update(block)
+            sha256.update(block)
+    return Digest(size, md5.hexdigest(), sha256.hexdigest())
+
+
+def dvc_md5(path: Path) -> str:
+    """The hash under which `dvc.lock` records a file, or a folder: the MD5 of its listing and `.dir`."""
+    if not path.is_dir():
+        return digest(path).md5
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listing = [{"md5": digest(file).md5, "relpath": relative} for relative, file in files]
+    return hashlib.md5(json.dumps(listing).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def format_sums(sums: Mapping[str, str]) -> bytes:
+    """The content of a SHA256SUMS file, from file name to SHA-256, as `sha256sum` writes it."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
+
+
+def parse_sums(content: bytes, expected: Iterable[str]) -> dict[str, str]:
+    """Read a SHA256SUMS file that must name exactly the `expected` files, each once and without a path.
+
+    `sha256sum -c` is content with extra entries, missing ones and `../`; this is not.
+    """
+    try:
+        lines = content.decode("ascii").splitlines()
+    except UnicodeDecodeError:
+        raise Problem("SHA256SUMS: expected plain ASCII text as sha256sum writes it") from None
+    matches = [LINE.fullmatch(line) for line in lines]
+    names = [match["name"] for match in matches if match]
+    problems = [
+        f"SHA256SUMS: line {number} is not 'SHA-256, two spaces, file name'"
+        for number, m in enumerate(matches, 1)
+        if not m
+    ]
+    problems += [
+        f"SHA256SUMS: names {name} twice" for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    problems += [
+        f"SHA256SUMS: names {name!r}, which is no file of a package" for name in sorted(set(names) - set(expected))
+    ]
+    problems += [f"SHA256SUMS: does not name {name}" for name in sorted(set(expected) - set(names))]
+    if problems:
+        raise Problem(*problems)
+    return {match["name"]: match["sha256"] for match in matches if match}

@@ -1,0 +1,64 @@
+"""`dvc.lock`: what DVC recorded of the last run of each stage, by hash."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from problem import Problem
+
+PATH = Path("dvc.lock")
+
+
+class Entry(BaseModel):
+    """A file or folder with its hash; folders end in `.dir`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    md5: str
+
+
+class Stage(BaseModel):
+    """One stage as it last ran."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cmd: str
+    deps: list[Entry] = []
+    params: dict[str, dict[str, Any]] = {}
+    outs: list[Entry] = []
+
+    def dependencies(self) -> dict[str, str]:
+        """The hash of each file that the stage depends on, by path."""
+        return {entry.path: entry.md5 for entry in self.deps}
+
+    def outputs(self) -> dict[str, str]:
+        """The hash of each file or folder that the stage made, by path."""
+        return {entry.path: entry.md5 for entry in self.outs}
+
+
+class Lock(BaseModel):
+    """The stages of dvc.lock by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stages: dict[str, Stage]
+
+
+def read_lock(path: Path = PATH) -> Lock:
+    """Read dvc.lock; raise a `Problem` when it is not there or not what DVC writes."""
+    try:
+        return parse_lock(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"{path}: not found; dvc repro writes it") from None
+
+
+def parse_lock(text: str) -> Lock:
+    """The stages that the text of a dvc.lock records."""
+    try:
+        return Lock.model_validate(YAML(typ="safe").load(text))
+    except (YAMLError, ValidationError) as error:
+        raise Problem(f"{PATH}: not what DVC writes: {' '.join(str(error).split())}") from None

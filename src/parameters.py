@@ -1,0 +1,158 @@
+"""The values that a person may change: `params.yaml`, read strictly and before any work.
+
+A value stands in `params.yaml` or nowhere, so no field has a default. Whatever is wrong with the file is
+reported at once, a line for each problem.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+from ruamel.yaml import YAML  # DVC's own reader, so that `1e-3` and `yes` mean the same to both
+from ruamel.yaml.error import YAMLError
+
+from problem import Problem, did_you_mean
+
+PATH = Path("params.yaml")
+SEMANTIC_VERSION = r"^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+ARTIFACT_NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+
+
+def _inside_repository(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or pure.as_posix() != path:
+        raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
+    if pure.suffix not in {".parquet", ".csv"}:
+        raise PydanticCustomError("path", "expected a file that ends in .parquet or .csv")
+    return path
+
+
+def _matches(pattern: str, meaning: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise PydanticCustomError("name", "expected {meaning}", {"meaning": meaning})
+        return value
+
+    return BeforeValidator(check)
+
+
+class Section(BaseModel):
+    """A part of params.yaml: every key is required, none is unknown, no type is coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class Data(Section):
+    """Which table, and what is to be learned from it."""
+
+    path: Annotated[str, AfterValidator(_inside_repository)]
+    target: Annotated[str, Field(min_length=1)]
+    task: Literal["classification", "regression"]
+    drop: list[str]
+
+
+class Prepare(Section):
+    """How the table is split."""
+
+    test_size: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Train(Section):
+    """Which estimator is fitted, and how."""
+
+    estimator: str
+    folds: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: Annotated[int, Field(ge=1)]
+    portable: bool
+
+
+class Estimator(BaseModel):
+    """A class by its dotted path; every other key is a setting for its constructor."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True)
+
+    class_: Annotated[str, Field(alias="class", min_length=1)]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments as they stand in the file."""
+        return self.model_extra or {}
+
+
+class Package(Section):
+    """What the package is called."""
+
+    name: Annotated[str, _matches(ARTIFACT_NAME, "lower-case letters, digits and inner hyphens, such as 'penguins'")]
+    version: Annotated[str, _matches(SEMANTIC_VERSION, "a plain semantic version, such as 'v1.0.0'")]
+
+
+class Parameters(Section):
+    """The whole of params.yaml."""
+
+    data: Data
+    prepare: Prepare
+    train: Train
+    estimators: dict[str, Estimator]
+    package: Package
+
+    @property
+    def estimator(self) -> Estimator:
+        """The section of `estimators` that `train.estimator` names."""
+        return self.estimators[self.train.estimator]
+
+
+def read_parameters(path: Path = PATH) -> Parameters:
+    """Read and check params.yaml.
+
+    Raises:
+        Problem: with a line for every key that is unknown, missing or holds what it cannot hold.
+    """
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"{path}: not found; run from the top folder of the repository") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise Problem(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise Problem(f"{path}: expected sections {', '.join(Parameters.model_fields)}; found none")
+    try:
+        parameters = Parameters.model_validate(document)
+    except ValidationError as error:
+        lines = sorted(f"{path}: {_sentence(details)}" for details in error.errors())
+        raise Problem(*lines) from None
+    if lines := [f"{path}: {line}" for line in _contradictions(parameters)]:
+        raise Problem(*lines)
+    return parameters
+
+
+def _contradictions(parameters: Parameters) -> Iterator[str]:
+    chosen, known = parameters.train.estimator, parameters.estimators
+    if chosen not in known:
+        yield f"train.estimator: expected a name from estimators, found '{chosen}'; {did_you_mean(chosen, known)}"
+    if parameters.data.target in parameters.data.drop:
+        yield f"data.drop: expected columns other than the target, found '{parameters.data.target}'"
+
+
+def _sentence(details: ErrorDetails) -> str:
+    *parents, key = [str(part) for part in details["loc"]]
+    name, found = ".".join([*parents, key]), details["input"]
+    match details["type"]:
+        case "extra_forbidden":
+            return f"{name}: unknown key; {did_you_mean(key, _known_keys(parents))}"
+        case "missing":
+            return f"{name}: missing; every value stands in params.yaml, none has a default in the code"
+        case _:
+            expected = details["msg"].replace("Input should be", "expected")
+            return f"{name}: {expected}, found {found!r}"
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    section: Any = Parameters
+    for parent in parents:
+        section = section.model_fields[parent].annotation
+    return [field.alias or name for name, field in section.model_fields.items()]

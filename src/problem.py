@@ -1,0 +1,58 @@
+"""What a person can get wrong, said in a sentence that ends with the next step.
+
+Everything that a user can cause is a `Problem`. It is raised where it is found and caught once, in `run`,
+so that nobody who mistypes a name has to read a traceback.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+DOES_NOT_HOLD = 1
+CANNOT_ANSWER = 2
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
+
+class Problem(Exception):  # noqa: N818 - the word that a person reads
+    """One or more sentences for the person who can mend it, each on a line of its own."""
+
+    def __init__(self, *lines: str, status: int = DOES_NOT_HOLD) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+        self.status = status
+
+
+def refuse_if(problems: Iterable[str]) -> None:
+    """Raise all the problems there are as one; return when there are none."""
+    if lines := list(dict.fromkeys(problems)):
+        raise Problem(*lines)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, or else all of them."""
+    names = sorted(known)
+    if near := difflib.get_close_matches(name, names, n=1):
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(names)}" if names else "none is known"
+
+
+def say(fact: str) -> None:
+    """Tell the person watching; results go to stdout, facts to stderr."""
+    sys.stderr.write(f"{fact}\n")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's `main` and end the process: 0, or the status of the problem that it met."""
+    try:
+        main()
+    except Problem as problem:
+        for line in problem.lines:
+            say(f"error: {line}")
+        sys.exit(problem.status)
+    except OSError as error:  # unwritable folder, full disk, file gone: the system's own words say it best
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"error: {place}{error.strerror or error}")
+        sys.exit(DOES_NOT_HOLD)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(INTERRUPTED)

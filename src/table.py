@@ -1,0 +1,122 @@
+"""The table: how it is read, which columns can be learned from, and the form in which it is kept.
+
+Tables are Arrow tables with three kinds of columns: number, text and boolean. Missing values are nulls.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from files import replacing
+from problem import Problem
+
+Kind = Literal["number", "text", "boolean"]
+ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet or CSV file (UTF-8, a header line, commas; empty, NA and null are missing values).
+
+    Raises:
+        Problem: when the file is missing, empty, damaged or of another format, or a column's name is there twice.
+    """
+    if not path.is_file():
+        raise Problem(f"{path}: not found")
+    if path.stat().st_size == 0:
+        raise Problem(f"{path}: expected a table, found an empty file")
+    try:
+        table = (
+            _read_csv(path) if path.suffix == ".csv" else pq.ParquetFile(path, page_checksum_verification=True).read()
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        kind = "CSV in UTF-8 with one header line" if path.suffix == ".csv" else "Parquet"
+        raise Problem(f"{path}: not readable as {kind}: {' '.join(str(error).split())}") from None
+    twice = [
+        f"{path}: column '{name}' is there {n} times; names must differ"
+        for name, n in Counter(table.column_names).items()
+        if n > 1
+    ]
+    if twice:
+        raise Problem(*twice)
+    return normalise(table)
+
+
+def _read_csv(path: Path) -> pa.Table:
+    return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write Parquet whose bytes depend on the rows and on the version of pyarrow alone, with a checksum per page."""
+    with replacing(path) as part:
+        pq.write_table(
+            table.replace_schema_metadata(None).combine_chunks(),
+            part,
+            row_group_size=ROW_GROUP,
+            store_schema=False,
+            write_page_checksum=True,
+        )
+
+
+def normalise(table: pa.Table) -> pa.Table:
+    """Bring different spellings of one thing together: categories to their values, decimals to doubles, NaN to null."""
+    columns = {field.name: _normalise(table[field.name]) for field in table.schema}
+    return pa.table(columns)
+
+
+def _normalise(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+        column = column.cast(pa.float64())
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column
+
+
+def kind_of(column_type: pa.DataType) -> Kind | None:
+    """What a column is to a model; None for types that cannot be a feature."""
+    if pa.types.is_integer(column_type) or pa.types.is_floating(column_type):
+        return "number"
+    if pa.types.is_boolean(column_type):
+        return "boolean"
+    return "text" if pa.types.is_string(column_type) else None
+
+
+def problems_of_column(name: str, column: pa.ChunkedArray, mend: str) -> Iterator[str]:
+    """Why a column cannot be used; `mend` says what else to do than to correct the column."""
+    if column.null_count == len(column):
+        yield f"column '{name}': every value is missing; {mend}"
+    elif kind_of(column.type) is None:
+        hint = "; is the file in UTF-8?" if pa.types.is_binary(column.type) else ""
+        yield f"column '{name}': expected numbers, text or booleans, found {column.type}{hint}; {mend}"
+    elif pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
+        yield f"column '{name}': expected finite numbers, found {infinite} infinite; {mend}"
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """The table as a fitted Pipeline takes it: numbers as double, text and booleans as objects, missing as NaN."""
+    frame = pd.DataFrame(index=pd.RangeIndex(len(table)))
+    for field in table.schema:
+        column = table[field.name]
+        if kind_of(field.type) == "number":
+            frame[field.name] = column.cast(pa.float64()).to_numpy()
+        else:
+            frame[field.name] = pd.Series(column.to_pylist(), dtype=object).where(
+                column.is_valid().to_numpy(), float("nan")
+            )
+    return frame
+
+
+def to_target(column: pa.ChunkedArray) -> np.ndarray:
+    """The target as scikit-learn takes it: numbers and booleans as such, text as objects."""
+    return np.asarray(column.to_pylist(), dtype=object) if kind_of(column.type) == "text" else column.to_numpy()
