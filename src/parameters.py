@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML  # DVC's own reader, so that `1e-3` and `yes` mean the same to both
 from ruamel.yaml.error import YAMLError
@@ -74,7 +74,8 @@ class Train(Section):
 class Estimator(BaseModel):
     """A class by its dotted path; every other key is a setting for its constructor."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, JsonValue]  # what a manifest can hold
 
     class_: Annotated[str, Field(alias="class", min_length=1)]
 
@@ -145,9 +146,9 @@ def _sentence(details: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"{name}: unknown key; {did_you_mean(key, _known_keys(parents))}"
         case "missing":
-            return f"{name}: missing; every value stands in params.yaml, none has a default in the code"
+            return f"{name}: missing; a value stands in params.yaml or nowhere"
         case _:
-            expected = details["msg"].replace("Input should be", "expected")
+            expected = details["msg"].replace("Input should be", "expected").removesuffix(" or instance of Estimator")
             return f"{name}: {expected}, found {found!r}"
 
 
