@@ -8,16 +8,31 @@ from pathlib import Path
 
 def git(*arguments: str, cwd: Path | None = None) -> str | None:
     """The output of a Git command without its final newline, or None when the command fails or Git is missing."""
+    output = _run(*arguments, cwd=cwd)
+    return None if output is None else output.decode(errors="surrogateescape").rstrip("\n")
+
+
+def _run(*arguments: str, cwd: Path | None = None) -> bytes | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)
     except FileNotFoundError:
         return None
-    return done.stdout.decode(errors="surrogateescape").rstrip("\n") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None
 
 
-def head() -> str | None:
-    """The commit that is checked out; None before the first one."""
-    return git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+def commit_of(revision: str) -> str | None:
+    """The commit that a revision names; None when it names none, as HEAD does before the first commit."""
+    return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+
+def read_blob(revision: str, path: Path) -> bytes | None:
+    """The content of a file in a commit, or None when it is not there."""
+    return _run("cat-file", "blob", f"{revision}:./{path.as_posix()}")
+
+
+def last_commit_of(path: Path, *revisions: str) -> str | None:
+    """The newest commit reachable from the revisions that changed a file."""
+    return git("log", "-1", "--format=%H", *revisions, "--", path.as_posix()) or None
 
 
 def differs_from_head(paths: Iterable[str]) -> bool:

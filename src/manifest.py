@@ -66,6 +66,8 @@ class Fitted(Record):
     target: str
     classes: list[str | bool | int | float] | None
     features: list[Feature]
+    deterministic: bool  # whether a second process made the same bytes
+    nondeterminism: str | None  # what differed, when it did not
 
 
 class Model(Fitted, File):

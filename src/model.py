@@ -122,8 +122,8 @@ def settle(pipeline: Pipeline) -> Pipeline:
     return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], best)])
 
 
-def describe(pipeline: Pipeline, train: pa.Table, data: Data) -> Fitted:
-    """What a fitted Pipeline is, for the manifest."""
+def describe(pipeline: Pipeline, train: pa.Table, data: Data, nondeterminism: str | None) -> Fitted:
+    """What a fitted Pipeline is, for the manifest, with what was seen to differ between two processes."""
     classes = pipeline.classes_.tolist() if data.task == "classification" else None
     return Fitted(
         class_=_dotted(pipeline),
@@ -136,6 +136,8 @@ def describe(pipeline: Pipeline, train: pa.Table, data: Data) -> Fitted:
             for field in train.schema
             if field.name != data.target
         ],
+        deterministic=nondeterminism is None,
+        nondeterminism=nondeterminism,
     )
 
 

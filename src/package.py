@@ -59,7 +59,7 @@ def stage_of(recorded: Lock, name: str) -> Stage:
 
 def describe_run(decisive: list[str]) -> manifest.Run:
     """When and where this happens; `decisive` are the files whose difference from HEAD makes the record dirty."""
-    commit = git.head()
+    commit = git.commit_of("HEAD")
     if commit is None:
         say("warning: no Git commit; the manifest cannot say which code made this model. Commit, then dvc repro")
     name, baseline = os.environ.get("DVC_EXP_NAME"), os.environ.get("DVC_EXP_BASELINE_REV")

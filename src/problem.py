@@ -8,18 +8,16 @@ import difflib
 import sys
 from collections.abc import Callable, Iterable
 
-DOES_NOT_HOLD = 1
-CANNOT_ANSWER = 2
+REFUSED = 1
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
 class Problem(Exception):  # noqa: N818 - the word that a person reads
     """One or more sentences for the person who can mend it, each on a line of its own."""
 
-    def __init__(self, *lines: str, status: int = DOES_NOT_HOLD) -> None:
+    def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
-        self.status = status
 
 
 def refuse_if(problems: Iterable[str]) -> None:
@@ -41,18 +39,18 @@ def say(fact: str) -> None:
     sys.stderr.write(f"{fact}\n")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a script's `main` and end the process: 0, or the status of the problem that it met."""
+def run(main: Callable[[], None], status: int = REFUSED) -> None:
+    """Run a script's `main`; a problem that it meets is told in its lines and ends the process with `status`."""
     try:
         main()
     except Problem as problem:
         for line in problem.lines:
             say(f"error: {line}")
-        sys.exit(problem.status)
+        sys.exit(status)
     except OSError as error:  # unwritable folder, full disk, file gone: the system's own words say it best
         place = f"{error.filename}: " if error.filename else ""
         say(f"error: {place}{error.strerror or error}")
-        sys.exit(DOES_NOT_HOLD)
+        sys.exit(status)
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(INTERRUPTED)

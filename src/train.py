@@ -54,19 +54,22 @@ def main() -> None:
     # Late: these load the numeric libraries, which read what `pin` sets when they are loaded.
     import joblib  # noqa: PLC0415
 
+    from determinism import difference, twin  # noqa: PLC0415
     from fitting import fit  # noqa: PLC0415
     from model import describe, distributions  # noqa: PLC0415
     from table import read_table  # noqa: PLC0415
 
     readings = Readings.start(prepared.TRAIN, prepared.TEST, REQUIREMENTS, params=used_parameters(parameters))
     train, test = read_table(prepared.TRAIN), read_table(prepared.TEST)
-    fitted = fit(train, test, parameters)
+    with twin() as other:
+        fitted = fit(train, test, parameters)
+        nondeterminism = difference(other, train, parameters)
     readings.refuse_changes()
 
     with replacing(candidate.MODEL) as part:
         joblib.dump(fitted.model, part)
     description = Description(
-        fitted=describe(fitted.model, train, parameters.data),
+        fitted=describe(fitted.model, train, parameters.data, nondeterminism),
         folds=fitted.folds,
         python=platform.python_version(),
         packages=packages_behind(["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(parameters.estimator)]),
@@ -79,6 +82,8 @@ def main() -> None:
         write(PLOTS / name, to_csv(rows))
     keep_only(PLOTS, set(fitted.plots))
     write(METRICS, to_json(fitted.metrics))
+    if nondeterminism:
+        say(f"warning: this model cannot be made again byte for byte: {nondeterminism}")
     say(summary(parameters, fitted.metrics))
     say(f"{candidate.MODEL}: {candidate.MODEL.stat().st_size:,} bytes")
 
