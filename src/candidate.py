@@ -1,4 +1,4 @@
-"""`models/candidate/`: the model that `train` has just made, and what `train` says of it.
+"""`models/candidate/`: the model that `train` has just made, what `train` says of it, and its reports.
 
 The description is what lets `package` work without unpickling anything.
 """
@@ -11,6 +11,8 @@ from witness import Notes
 FOLDER = Path("models/candidate")
 MODEL = FOLDER / "model.joblib"
 DESCRIPTION = FOLDER / "description.json"
+METRICS = Path("reports/metrics.json")
+PLOTS = Path("reports/plots")
 
 
 class Description(Notes):

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from problem import Problem
+from files import PART
+from problem import refuse_if
 
 BLOCK = 1024 * 1024
-LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[^/\\\x00-\x1f]+)")
+LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[ -.0-\[\]-~]+)")
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,15 @@ def dvc_md5(path: Path) -> str:
     """The hash under which `dvc.lock` records a file, or a folder: the MD5 of its listing and `.dir`."""
     if not path.is_dir():
         return digest(path).md5
-    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    found = [file for file in path.rglob("*") if file.is_file() and not _is_ignored(file)]
+    files = sorted((file.relative_to(path).as_posix(), file) for file in found)
     listing = [{"md5": digest(file).md5, "relpath": relative} for relative, file in files]
     return hashlib.md5(json.dumps(listing).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _is_ignored(file: Path) -> bool:
+    """Whether .dvcignore keeps DVC from counting a file."""
+    return file.suffix == PART or "__pycache__" in file.parts
 
 
 def format_sums(sums: Mapping[str, str]) -> bytes:
@@ -52,24 +59,18 @@ def parse_sums(content: bytes, expected: Iterable[str]) -> dict[str, str]:
 
     `sha256sum -c` is content with extra entries, missing ones and `../`; this is not.
     """
-    try:
-        lines = content.decode("ascii").splitlines()
-    except UnicodeDecodeError:
-        raise Problem("SHA256SUMS: expected plain ASCII text as sha256sum writes it") from None
+    *lines, rest = content.decode("ascii", errors="replace").split("\n")
+    lines += [rest] if rest else []
     matches = [LINE.fullmatch(line) for line in lines]
     names = [match["name"] for match in matches if match]
     problems = [
-        f"SHA256SUMS: line {number} is not 'SHA-256, two spaces, file name'"
-        for number, m in enumerate(matches, 1)
-        if not m
+        *(f"line {number} is not 'SHA-256, two spaces, file name'" for number, m in enumerate(matches, 1) if not m),
+        *(f"names {name} twice" for name in sorted({name for name in names if names.count(name) > 1})),
+        *(f"names {name!r}, which is no file of a package" for name in sorted(set(names) - set(expected))),
+        *(f"does not name {name}" for name in sorted(set(expected) - set(names))),
     ]
-    problems += [
-        f"SHA256SUMS: names {name} twice" for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    problems += [
-        f"SHA256SUMS: names {name!r}, which is no file of a package" for name in sorted(set(names) - set(expected))
-    ]
-    problems += [f"SHA256SUMS: does not name {name}" for name in sorted(set(expected) - set(names))]
-    if problems:
-        raise Problem(*problems)
-    return {match["name"]: match["sha256"] for match in matches if match}
+    sums = {match["name"]: match["sha256"] for match in matches if match}
+    if not problems and format_sums(sums) != content:
+        problems.append("expected its lines sorted by file name, and a newline at its end")
+    refuse_if(f"SHA256SUMS: {problem}" for problem in problems)
+    return sums

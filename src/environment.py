@@ -54,7 +54,10 @@ def check_environment(path: Path = REQUIREMENTS) -> None:
     if sys.version_info[:2] not in PYTHONS:
         known = ", ".join(f"{major}.{minor}" for major, minor in sorted(PYTHONS))
         raise Problem(f"Python: expected one of {known}, found {platform.python_version()} at {sys.executable}")
-    installed = {canonicalize_name(found.name): found.version for found in metadata.distributions()}
+    installed: dict[str, str] = {}
+    for found in metadata.distributions():  # in the order of sys.path: the first is the one that is imported
+        if found.name:
+            installed.setdefault(canonicalize_name(found.name), found.version)
     different = [
         f"{path}: pins {name} {version}, installed is {installed.get(name, 'none')}"
         for name, version in sorted(pinned(path.read_text(encoding="utf-8")).items())

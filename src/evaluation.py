@@ -76,7 +76,8 @@ def class_scores(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
     """How strongly the model leans to each class (rows by classes): probabilities, margins, or its bare decisions."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(features))
-    if hasattr(model, "decision_function"):
+    pairwise = getattr(model[-1], "decision_function_shape", None) == "ovo"  # a margin for each pair of classes
+    if hasattr(model, "decision_function") and not pairwise:
         margins = np.asarray(model.decision_function(features))
         return np.column_stack([-margins, margins]) if margins.ndim == 1 else margins
     return one_hot(model.predict(features), model.classes_)

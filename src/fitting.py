@@ -35,8 +35,14 @@ def features_and_target(table: pa.Table, target: str) -> tuple[pd.DataFrame, np.
     return to_frame(table.drop([target])), to_target(table[target])
 
 
-def check_classes(target: np.ndarray, folds: int) -> None:
-    """Raise a problem for every class that is too small to be in every fold."""
+def check_folds(target: np.ndarray, task: str, folds: int) -> None:
+    """Raise a problem where a fold would lack a class, or has not the two rows that a score of numbers takes."""
+    if task == "regression":
+        if len(target) < 2 * folds:
+            raise Problem(
+                f"params.yaml: train.folds: {folds} folds need {2 * folds} rows, found {len(target)} to train on"
+            )
+        return
     values, counts = np.unique(target, return_counts=True)
     refuse_if(
         f"params.yaml: train.folds: each class needs {folds} rows to train on, but {value!r} has {count}"
@@ -52,7 +58,7 @@ def one_line_each() -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise Problem(f"the estimator refuses these settings or this table: {reason}") from error
         finally:
@@ -65,8 +71,7 @@ def fit(train: pa.Table, test: pa.Table, parameters: Parameters) -> Fit:
     data, settings, task = parameters.data, parameters.train, parameters.data.task
     features, target = features_and_target(train, data.target)
     unseen = features_and_target(test, data.target)
-    if task == "classification":
-        check_classes(target, settings.folds)
+    check_folds(target, task, settings.folds)
     pipeline = build_pipeline(parameters, train.schema)
     with threadpoolctl.threadpool_limits(settings.threads), one_line_each():
         folds = evaluation.cross_validate(pipeline, features, target, data, settings)

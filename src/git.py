@@ -30,19 +30,19 @@ def read_blob(revision: str, path: Path) -> bytes | None:
     return _run("cat-file", "blob", f"{revision}:./{path.as_posix()}")
 
 
-def last_commit_of(path: Path, *revisions: str) -> str | None:
-    """The newest commit reachable from the revisions that changed a file."""
-    return git("log", "-1", "--format=%H", *revisions, "--", path.as_posix()) or None
+def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:
+    """The commits that changed any of the files, the newest first; `--all` is a revision here too."""
+    return (git("log", "--format=%H", revision, "--", *(path.as_posix() for path in paths)) or "").split()
 
 
 def differs_from_head(paths: Iterable[str]) -> bool:
-    """Whether any of the paths is changed, added or removed with regard to HEAD."""
-    return bool(git("status", "--porcelain", "--untracked-files=all", "--", *paths))
+    """Whether any of the paths is changed, added or removed with regard to HEAD; yes, where Git cannot tell."""
+    return git("status", "--porcelain", "--untracked-files=all", "--", *paths) != ""
 
 
 def remote(root: Path | None = None) -> str | None:
     """The address of `origin` without any credentials; None for a folder on this machine."""
     url = git("config", "--get", "remote.origin.url", cwd=root) or ""
-    if re.match(r"(https?|ssh|git)://", url):
-        return re.sub(r"(?<=://)[^@/]*@", "", url)
-    return url if re.match(r"[^/:\\.]{2,}[^/:\\]*:(?!/)", url) else None
+    if re.match(r"(https?|ssh|git)://", url, flags=re.IGNORECASE):
+        return re.sub(r"(?<=://)[^/]*@", "", url)
+    return url if re.match(r"[^/:\\.]{2,}[^/:\\]*:(?!//)", url) else None

@@ -51,14 +51,14 @@ class Lock(BaseModel):
 def read_lock(path: Path = PATH) -> Lock:
     """Read dvc.lock; raise a `Problem` when it is not there or not what DVC writes."""
     try:
-        return parse_lock(path.read_text(encoding="utf-8"))
+        return parse_lock(path.read_bytes())
     except FileNotFoundError:
         raise Problem(f"{path}: not found; dvc repro writes it") from None
 
 
-def parse_lock(text: str) -> Lock:
-    """The stages that the text of a dvc.lock records."""
+def parse_lock(content: bytes) -> Lock:
+    """The stages that the content of a dvc.lock records."""
     try:
-        return Lock.model_validate(YAML(typ="safe").load(text))
-    except (YAMLError, ValidationError) as error:
-        raise Problem(f"{PATH}: not what DVC writes: {' '.join(str(error).split())}") from None
+        return Lock.model_validate(YAML(typ="safe").load(content.decode()))
+    except (YAMLError, ValidationError, UnicodeDecodeError):
+        raise Problem(f"{PATH}: not what DVC writes; git checkout {PATH} brings the committed one back") from None

@@ -19,7 +19,7 @@ DvcMd5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
 Count = Annotated[int, Field(ge=0)]
-Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+Time = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 
 
 class Record(BaseModel):
@@ -142,7 +142,7 @@ class Run(Record):
 class Manifest(Record):
     """The birth certificate of one model."""
 
-    schema_version: Literal[1]
+    schema_version: Annotated[int, Field(ge=1, le=1)]
     name: str
     version: str
     model: Model
@@ -163,15 +163,30 @@ class Manifest(Record):
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """Read a manifest; raise a `Problem` that names every key that does not hold what it must."""
+    """Read a manifest; raise a `Problem` that names every key that does not hold what it must.
+
+    Its form is as strict as its content: keys that come twice, or numbers that JSON does not have, are no manifest.
+    """
     try:
-        return Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(content, by_alias=True, by_name=False)
+        if _has_form(manifest, content):
+            return manifest
+        raise Problem(
+            "manifest.json: expected the form in which packaging writes it; a key is there twice or displaced"
+        )
     except ValidationError as error:
         lines = [
             f"manifest.json: {'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}"
             for e in error.errors(include_input=False)
         ]
         raise Problem(*sorted(lines)) from None
+
+
+def _has_form(manifest: Manifest, content: bytes) -> bool:
+    try:
+        return manifest.to_bytes() == content
+    except ValueError:  # NaN and the infinities
+        return False
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -2,8 +2,8 @@
 
 import importlib
 import inspect
+from collections.abc import Iterator
 from importlib import metadata
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,11 @@ from table import kind_of
 def build_pipeline(parameters: Parameters, schema: pa.Schema) -> Pipeline:
     """The unfitted Pipeline for a table of this schema: the preprocessing of its features, then the estimator."""
     place = f"params.yaml: estimators.{parameters.train.estimator}"
-    estimator = build_estimator(parameters.estimator, place)
+    section = parameters.estimator
+    estimator = build_object(section.class_, section.settings, place)
+    expected = ("fit", "predict", "get_params", "set_params")
+    if any(not hasattr(estimator, method) for method in expected):
+        raise Problem(f"{place}.class: '{section.class_}' is no estimator: expected one with {', '.join(expected)}")
     check_task(estimator, parameters.data, place)
     seed(estimator, parameters.train.seed)
     return Pipeline([("preprocess", build_preprocessing(schema, parameters.data.target)), ("model", estimator)])
@@ -50,54 +54,50 @@ def build_preprocessing(schema: pa.Schema, target: str) -> ColumnTransformer:
     )
 
 
-def build_estimator(section: Estimator, place: str) -> BaseEstimator:
-    """An instance of the class that a section of `estimators` names, with the section's settings.
+def build_object(path: str, settings: dict[str, Any], place: str) -> Any:
+    """An instance of the class at a dotted path, made with the settings.
 
-    A setting that is itself a mapping with a `class` is an estimator inside this one.
+    A setting that is itself a mapping with a `class` is such an object too, also inside of a list.
     """
-    cls = _load_class(section.class_, place)
-    signature = inspect.signature(cls.__init__).parameters.values()
-    known = {
-        parameter.name
-        for parameter in signature
-        if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-    } - {"self"}
-    takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in signature)
-    if not takes_any:
-        refuse_if(
-            f"{place}.{name}: {cls.__name__} takes no such setting; {did_you_mean(name, known)}"
-            for name in section.settings
-            if name not in known
-        )
-    missing = [p.name for p in signature if p.name in known - section.settings.keys() and p.default is p.empty]
+    cls = load_class(path, place)
+    signature = inspect.signature(cls).parameters.values()
+    named = {p.name: p.default for p in signature if p.kind in {p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD}}
+    if not any(p.kind == p.VAR_KEYWORD for p in signature):
+        unknown = [name for name in settings if name not in named]
+        refuse_if(f"{place}.{u}: {cls.__name__} takes no such setting; {did_you_mean(u, named)}" for u in unknown)
+    missing = [name for name, default in named.items() if default is inspect.Parameter.empty and name not in settings]
     refuse_if(f"{place}.{name}: missing; {cls.__name__} cannot be made without it" for name in missing)
-    return cls(**{name: _build_setting(value, f"{place}.{name}") for name, value in section.settings.items()})
+    arguments = {name: build_setting(value, f"{place}.{name}") for name, value in settings.items()}
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        raise Problem(f"{place}: {cls.__name__} cannot be made with these settings: {error}") from error
 
 
-def _build_setting(value: Any, place: str) -> Any:
+def build_setting(value: Any, place: str) -> Any:
+    """The value of a setting, with the objects that it describes."""
+    if isinstance(value, list):
+        return [build_setting(item, f"{place}.{k}") for k, item in enumerate(value)]
     if isinstance(value, dict) and isinstance(value.get("class"), str):
-        return build_estimator(Estimator.model_validate(value), place)
+        return build_object(value["class"], {k: v for k, v in value.items() if k != "class"}, place)
     return value
 
 
-def _load_class(path: str, place: str) -> Any:
+def load_class(path: str, place: str) -> Any:
+    """The class at a dotted path."""
     module_name, _, name = path.rpartition(".")
+    if not module_name or path.startswith("."):
+        raise Problem(f"{place}.class: expected a dotted path such as sklearn.linear_model.Ridge, found '{path}'")
     try:
-        module: ModuleType = importlib.import_module(module_name) if module_name else ModuleType("")
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise Problem(
             f"{place}.class: '{path}' cannot be imported ({error}); give the dotted path of an installed class"
         ) from None
-    if not hasattr(module, name):
-        public = [
-            known for known, value in vars(module).items() if inspect.isclass(value) and not known.startswith("_")
-        ]
-        raise Problem(f"{place}.class: '{module_name}' has no '{name}'; {did_you_mean(name, public)}")
-    cls = getattr(module, name)
-    expected = ("fit", "predict", "get_params", "set_params")
-    if not inspect.isclass(cls) or any(not hasattr(cls, method) for method in expected):
-        raise Problem(f"{place}.class: '{path}' is no estimator: expected a class with {', '.join(expected)}")
-    return cls
+    if not inspect.isclass(getattr(module, name, None)):
+        public = [known for known, value in vars(module).items() if inspect.isclass(value) and known[0] != "_"]
+        raise Problem(f"{place}.class: '{module_name}' has no class '{name}'; {did_you_mean(name, public)}")
+    return getattr(module, name)
 
 
 def check_task(estimator: BaseEstimator, data: Data, place: str) -> None:
@@ -141,9 +141,20 @@ def describe(pipeline: Pipeline, train: pa.Table, data: Data, nondeterminism: st
     )
 
 
-def distributions(section: Estimator) -> list[str]:
-    """The installed packages that the estimator's class comes from; none for a class of this repository."""
-    return metadata.packages_distributions().get(section.class_.partition(".")[0], [])
+def distributions(section: Estimator) -> set[str]:
+    """The installed packages that the estimator's classes come from, those inside of it included."""
+    known = metadata.packages_distributions()
+    modules = {path.partition(".")[0] for path in _classes(section.model_dump(by_alias=True))}
+    return {name for module in modules for name in known.get(module, [])}
+
+
+def _classes(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from [item] if key == "class" and isinstance(item, str) else _classes(item)
+    if isinstance(value, list):
+        for item in value:
+            yield from _classes(item)
 
 
 def _dotted(value: object) -> str:

@@ -11,9 +11,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from problem import Problem
+
 # Whatever else the caller set for these libraries would be a parameter that the manifest does not show.
 PREFIXES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "NUMEXPR_", "OMP_", "OPENBLAS_", "SKLEARN_", "VECLIB_")
 NAMES = ("GLIBC_TUNABLES", "PYTHONHASHSEED")
+STARTED_AGAIN = "LINEAGE_STARTED_AGAIN"
 
 
 def pins(threads: int, portable: bool) -> dict[str, str]:
@@ -43,9 +46,14 @@ def _dispatched() -> list[str]:
 
 def pin(variables: Mapping[str, str]) -> None:
     """Return at once where exactly `variables` are set; otherwise start this script again with them."""
-    if variables == {name: value for name, value in os.environ.items() if _is_numeric(name)}:
+    found = {name: value for name, value in os.environ.items() if _is_numeric(name)}
+    if variables == found:
         return
-    environment = {name: value for name, value in os.environ.items() if not _is_numeric(name)} | dict(variables)
+    if STARTED_AGAIN in os.environ:
+        names = ", ".join(sorted(name for name in {**variables, **found} if variables.get(name) != found.get(name)))
+        raise Problem(f"{names}: set anew whenever Python starts, by a sitecustomize module or a wrapper; remove that")
+    kept = {name: value for name, value in os.environ.items() if not _is_numeric(name)}
+    environment = {**kept, **variables, STARTED_AGAIN: "1"}
     command = [sys.executable, *sys.orig_argv[1:]]
     if os.name == "nt":  # there, exec returns to the caller while the new process still runs
         sys.exit(subprocess.run(command, env=environment, check=False).returncode)

@@ -7,7 +7,7 @@ what the other stages noted and what `dvc.lock` recorded, and refuses where any 
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,14 @@ from prepared import Profile
 from problem import Problem, refuse_if, run, say
 from witness import Readings
 
-METRICS = Path("reports/metrics.json")
 
-
-def disagreements(name: str, stage: Stage, readings: Readings) -> Iterator[str]:
+def disagreements(name: str, stage: Stage, readings: Readings, packaged: Iterable[Path]) -> Iterator[str]:
     """Where the three witnesses of a stage differ: `dvc.lock`, the bytes that stand there, the stage's own notes."""
     recorded = stage.dependencies() | stage.outputs()
-    for path, md5 in recorded.items():
-        found = dvc_md5(Path(path)) if Path(path).exists() else "missing"
-        if found != md5:
-            yield f"{path}: {LOCK} records {md5} for {name}, found is {found}; run dvc repro"
+    for file in packaged:
+        md5, found = recorded.get(file.as_posix()), dvc_md5(file) if file.exists() else "missing"
+        if md5 and found != md5:
+            yield f"{file}: {LOCK} records {md5} for {name}, found is {found}; run dvc repro"
     for path, md5 in readings.files.items():
         if path not in recorded:
             yield f"{path}: {name} reads it, but dvc.yaml does not list it in the stage's deps; add it"
@@ -141,13 +139,10 @@ def main() -> None:
     description = Description.read(candidate.DESCRIPTION)
     recorded = read_lock()
     stages = {name: stage_of(recorded, name) for name in ("prepare", "train")}
-    refuse_if(
-        [
-            *disagreements("prepare", stages["prepare"], profile.readings),
-            *disagreements("train", stages["train"], description.readings),
-        ]
-    )
-    new = build_manifest(settings, profile, description, stages, json.loads(METRICS.read_bytes()))
+    packaged = [Path(settings.data.path), prepared.FOLDER, candidate.FOLDER, candidate.METRICS, REQUIREMENTS]
+    notes = {"prepare": profile.readings, "train": description.readings}
+    refuse_if(line for name in stages for line in disagreements(name, stages[name], notes[name], packaged))
+    new = build_manifest(settings, profile, description, stages, json.loads(candidate.METRICS.read_bytes()))
     folder = packages.folder_of(settings.package.version)
     standing = packages.standing_manifest(folder)
     kept = with_first_birth(new, standing)

@@ -4,12 +4,13 @@ A value stands in `params.yaml` or nowhere, so no field has a default. Whatever 
 reported at once, a line for each problem.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML  # DVC's own reader, so that `1e-3` and `yes` mean the same to both
 from ruamel.yaml.error import YAMLError
@@ -17,17 +18,30 @@ from ruamel.yaml.error import YAMLError
 from problem import Problem, did_you_mean
 
 PATH = Path("params.yaml")
-SEMANTIC_VERSION = r"^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
-ARTIFACT_NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+NUMBER = r"(0|[1-9][0-9]*)"
+PRERELEASE = rf"({NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+SEMANTIC_VERSION = rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(-{PRERELEASE}(\.{PRERELEASE})*)?"
+ARTIFACT_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 
 
 def _inside_repository(path: str) -> str:
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path or pure.as_posix() != path:
+    if pure.is_absolute() or ".." in pure.parts or set(path) & set("\\:") or pure.as_posix() != path:
         raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
     if pure.suffix not in {".parquet", ".csv"}:
         raise PydanticCustomError("path", "expected a file that ends in .parquet or .csv")
     return path
+
+
+def _as_json(value: Any) -> Any:
+    """What a manifest can hold; YAML knows more, such as dates and keys that are numbers."""
+    try:
+        kept = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        kept = None
+    if kept != value:
+        raise PydanticCustomError("json", "expected finite numbers, text, booleans, null, lists or mappings of these")
+    return value
 
 
 def _matches(pattern: str, meaning: str) -> BeforeValidator:
@@ -74,8 +88,8 @@ class Train(Section):
 class Estimator(BaseModel):
     """A class by its dotted path; every other key is a setting for its constructor."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, JsonValue]  # what a manifest can hold
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True)
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_as_json)]]
 
     class_: Annotated[str, Field(alias="class", min_length=1)]
 
@@ -118,11 +132,12 @@ def read_parameters(path: Path = PATH) -> Parameters:
     except FileNotFoundError:
         raise Problem(f"{path}: not found; run from the top folder of the repository") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise Problem(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).partition("To suppress this check")[0].split())
+        raise Problem(f"{path}: not readable as YAML: {reason}") from None
     if not isinstance(document, dict):
         raise Problem(f"{path}: expected sections {', '.join(Parameters.model_fields)}; found none")
     try:
-        parameters = Parameters.model_validate(document)
+        parameters = Parameters.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         lines = sorted(f"{path}: {_sentence(details)}" for details in error.errors())
         raise Problem(*lines) from None
@@ -148,7 +163,8 @@ def _sentence(details: ErrorDetails) -> str:
         case "missing":
             return f"{name}: missing; a value stands in params.yaml or nowhere"
         case _:
-            expected = details["msg"].replace("Input should be", "expected").removesuffix(" or instance of Estimator")
+            expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
+            expected = expected.removesuffix(" or instance of Estimator")
             return f"{name}: {expected}, found {found!r}"
 
 

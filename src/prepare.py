@@ -30,13 +30,19 @@ def check_table(table: pa.Table, data: Data) -> None:
         problems.append(f"{data.path}: expected rows, found only column names")
     refuse_if(problems)
 
+    problems += problems_of_target(table[data.target], data)
     features = feature_names(table, data)
     if not features:
         problems.append(f"{data.path}: no feature is left beside the target '{data.target}'; shorten data.drop")
+    rows = table if problems else with_target(table, data)
     for name in features:
-        problems += problems_of_column(name, table[name], mend="correct it or add it to data.drop")
-    problems += problems_of_target(table[data.target], data)
+        problems += problems_of_column(name, rows[name], mend="correct it or add it to data.drop")
     refuse_if(problems)
+
+
+def with_target(table: pa.Table, data: Data) -> pa.Table:
+    """The rows whose target is known."""
+    return table.filter(pc.is_valid(table[data.target]))
 
 
 def feature_names(table: pa.Table, data: Data) -> list[str]:
@@ -60,9 +66,8 @@ def problems_of_target(column: pa.ChunkedArray, data: Data) -> Iterator[str]:
     classes = {count["values"]: count["counts"] for count in pc.value_counts(column.drop_null()).to_pylist()}
     if len(classes) < 2:
         yield f"target '{name}': expected at least two classes, found only {next(iter(classes))!r}"
-    for value, count in classes.items():
-        if count < 2:
-            yield f"target '{name}': class {value!r} has {count} row, which cannot be in both parts; remove it"
+    if alone := [value for value, count in classes.items() if count < 2]:
+        yield f"target '{name}': {len(alone)} of {len(classes)} have one row only, such as {alone[0]!r}; remove it"
 
 
 def split(table: pa.Table, data: Data, settings: Prepare) -> tuple[pa.Table, pa.Table]:
@@ -75,7 +80,17 @@ def split(table: pa.Table, data: Data, settings: Prepare) -> tuple[pa.Table, pa.
         raise Problem(
             f"params.yaml: prepare.test_size: {settings.test_size} of {len(table)} rows cannot be split off: {error}"
         ) from None
-    return table.take(sorted(train)), table.take(sorted(test))
+    parts = table.take(sorted(train)), table.take(sorted(test))
+    if classes:
+        everywhere = set.intersection(*(set(part[data.target].to_pylist()) for part in parts))
+        refuse_if(
+            f"params.yaml: prepare.test_size: {settings.test_size} leaves a part without class {value!r}; change it"
+            for value in dict.fromkeys(classes)
+            if value not in everywhere
+        )
+    elif len(test) < 2:
+        raise Problem(f"params.yaml: prepare.test_size: expected at least two rows to test on, found {len(test)}")
+    return parts
 
 
 def profile_columns(table: pa.Table, data: Data) -> dict[str, Column]:
@@ -91,6 +106,23 @@ def profile_columns(table: pa.Table, data: Data) -> dict[str, Column]:
     }
 
 
+def count_rows(table: pa.Table, kept: pa.Table, train: pa.Table, data: Data) -> Rows:
+    """Where the rows of the raw table went."""
+    dropped = len(table) - len(kept)
+    reasons = {f"{data.target} is missing": dropped} if dropped else {}
+    return Rows(read=len(table), dropped=reasons, train=len(train), test=len(kept) - len(train))
+
+
+def facts(profile: Profile, data: Data) -> Iterator[str]:
+    """What a person should see of the profile."""
+    rows = profile.rows
+    yield f"{data.path}: {rows.read} rows read, {sum(rows.dropped.values())} dropped because {data.target} is missing"
+    for name, column in profile.columns.items():
+        if column.role == "feature" and column.type == "string" and column.distinct == rows.read - column.missing:
+            yield f"note: every value of '{name}' is different; if it is an identifier, add it to data.drop"
+    yield f"{prepared.FOLDER}: {rows.train} rows to train on, {rows.test} to test on"
+
+
 def main() -> None:
     """Read the raw table; write train.parquet, test.parquet and profile.json."""
     settings = read_parameters()
@@ -102,28 +134,20 @@ def main() -> None:
 
     table = read_table(source)
     check_table(table, data)
-    kept = table.filter(pc.is_valid(table[data.target])).select([*feature_names(table, data), data.target])
+    kept = with_target(table, data).select([*feature_names(table, data), data.target])
     train, test = split(kept, data, settings.prepare)
-    dropped = len(table) - len(kept)
-    rows = Rows(
-        read=len(table),
-        dropped={f"{data.target} is missing": dropped} if dropped else {},
-        train=len(train),
-        test=len(test),
+    profile = Profile(
+        rows=count_rows(table, kept, train, data),
+        columns=profile_columns(table, data),
+        readings=readings.finish(),
     )
-    columns = profile_columns(table, data)
-    readings.refuse_changes()
 
     write_table(train, prepared.TRAIN)
     write_table(test, prepared.TEST)
-    Profile(rows=rows, columns=columns, readings=readings).write(prepared.PROFILE)
+    profile.write(prepared.PROFILE)
     keep_only(prepared.FOLDER, {path.name for path in (prepared.TRAIN, prepared.TEST, prepared.PROFILE)})
-
-    say(f"{source}: {rows.read} rows read, {dropped} dropped because {data.target} is missing")
-    for name, column in columns.items():
-        if column.role == "feature" and column.type == "string" and column.distinct == rows.read - column.missing:
-            say(f"note: every value of '{name}' is different; if it is an identifier, add it to data.drop")
-    say(f"{prepared.FOLDER}: {rows.train} rows to train on, {rows.test} to test on")
+    for fact in facts(profile, data):
+        say(fact)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from lock import Lock, Stage, parse_lock, read_lock
 from manifest import Manifest, parse_manifest, read_manifest
 from problem import Problem, say
 from tools import Tools
-from version import Version, find_version
+from version import Version, find_version, version_made_in
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,23 @@ class Outcome:
     cause: str | None
 
 
-def rebuild(what: str, *, fresh_env: bool = False) -> Answer:
+def answer(version: str, fresh_env: bool) -> Answer:
     """Run the pipeline of a version again and compare all that it made."""
-    version = committed(find_version(what))
+    asked = committed(find_version(version))
     with tempfile.TemporaryDirectory(prefix="rebuild-") as scratch:
-        clone = check_out(version, Path(scratch) / "repository")
+        clone = check_out(asked, Path(scratch) / "repository")
         python = make_environment(clone, Path(scratch) / "venv") if fresh_env else Path(sys.executable)
         tools = Tools(python, clone)
-        fetch_data(version, tools)
+        fetch_data(asked, tools)
         say("running the pipeline")
         if not tools.run("-m", "dvc", "repro", "--force", "--no-run-cache"):
             hint = "" if fresh_env else "; where installed packages differ, --fresh-env installs that commit's own"
-            raise Problem(f"the pipeline of commit {version.commit} does not run here{hint}")
-        outcomes = list(compare_outs(version, clone))
-    return answer(version, outcomes)
+            raise Problem(f"the pipeline of commit {asked.commit} does not run here{hint}")
+        outcomes = list(compare_outs(asked, clone))
+    return report(asked, outcomes)
 
 
-def answer(version: Version, outcomes: list[Outcome]) -> Answer:
+def report(version: Version, outcomes: list[Outcome]) -> Answer:
     """A line for each file, and the verdict."""
     identical = all(outcome.identical for outcome in outcomes)
     rows = [("identical" if o.identical else "differs", o.path, f"({o.cause})" if o.cause else "") for o in outcomes]
@@ -66,14 +66,14 @@ def answer(version: Version, outcomes: list[Outcome]) -> Answer:
 
 
 def committed(version: Version) -> Version:
-    """The same version in the commit to rebuild it from: its release, or else the last commit of its manifest."""
+    """The same version in the commit to rebuild it from: its release, or else the last that recorded it."""
     if version.commit:
         return version
     manifest_path = version.folder / packages.MANIFEST
     content = version.read(manifest_path)
     tag = f"refs/tags/{version.manifest().name}@{version.name}"
-    for commit in (git.commit_of(tag), git.last_commit_of(manifest_path, "HEAD")):
-        if commit and git.read_blob(commit, manifest_path) == content:
+    for commit in filter(None, [git.commit_of(tag), *git.commits_of(manifest_path, LOCK)]):
+        if git.read_blob(commit, manifest_path) == content and version_made_in(commit, commit) == version.name:
             return Version(version.name, commit)
     raise Problem(f"{manifest_path}: no commit holds it as it stands; commit it, then rebuild")
 
@@ -141,7 +141,7 @@ def _lock_of(version: Version) -> Lock:
     content = version.read(LOCK)
     if content is None:
         raise Problem(f"{LOCK}: not in commit {version.commit}, so nothing says what the pipeline made")
-    return parse_lock(content.decode(errors="replace"))
+    return parse_lock(content)
 
 
 def _inputs(stage: Stage | None) -> Any:
@@ -150,15 +150,15 @@ def _inputs(stage: Stage | None) -> Any:
 
 def _differs_in_run_alone(version: Version, clone: Path, path: Path, recorded_md5: str) -> bool:
     """Whether a file of the package is what `dvc.lock` records, and as it was made now but for the manifest's `run`."""
+    if path not in {version.folder / name for name in (packages.MANIFEST, packages.SUMS)}:
+        return False
     then, now = version.read(path) or b"", (clone / path).read_bytes()
     if hashlib.md5(then, usedforsecurity=False).hexdigest() != recorded_md5:
         return False
-    if path == version.folder / packages.MANIFEST:
+    if path.name == packages.MANIFEST:
         return parse_manifest(then).lineage() == parse_manifest(now).lineage()
-    if path == version.folder / packages.SUMS:
-        sums = [parse_sums(content, packages.CHECKED) for content in (then, now)]
-        return all(sums[0][name] == sums[1][name] for name in packages.CHECKED if name != packages.MANIFEST)
-    return False
+    sums = [parse_sums(content, packages.CHECKED) | {packages.MANIFEST: ""} for content in (then, now)]
+    return sums[0] == sums[1]
 
 
 def likely_cause(before: Manifest, after: Manifest) -> str:

@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from files import replacing
-from problem import Problem
+from problem import Problem, refuse_if
 
 Kind = Literal["number", "text", "boolean"]
 ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
@@ -33,24 +33,22 @@ def read_table(path: Path) -> pa.Table:
     if path.stat().st_size == 0:
         raise Problem(f"{path}: expected a table, found an empty file")
     try:
-        table = (
-            _read_csv(path) if path.suffix == ".csv" else pq.ParquetFile(path, page_checksum_verification=True).read()
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        table = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+        table.validate(full=True)  # text that is not UTF-8 is found here
+        names = Counter(table.column_names)
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         kind = "CSV in UTF-8 with one header line" if path.suffix == ".csv" else "Parquet"
         raise Problem(f"{path}: not readable as {kind}: {' '.join(str(error).split())}") from None
-    twice = [
-        f"{path}: column '{name}' is there {n} times; names must differ"
-        for name, n in Counter(table.column_names).items()
-        if n > 1
-    ]
-    if twice:
-        raise Problem(*twice)
+    refuse_if(f"{path}: column '{name}' is there {n} times; names must differ" for name, n in names.items() if n > 1)
     return normalise(table)
 
 
 def _read_csv(path: Path) -> pa.Table:
     return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    return pq.ParquetFile(path, page_checksum_verification=True).read()
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -97,7 +95,7 @@ def problems_of_column(name: str, column: pa.ChunkedArray, mend: str) -> Iterato
     if column.null_count == len(column):
         yield f"column '{name}': every value is missing; {mend}"
     elif kind_of(column.type) is None:
-        hint = "; is the file in UTF-8?" if pa.types.is_binary(column.type) else ""
+        hint = " (text that is not in UTF-8 is read as such)" if pa.types.is_binary(column.type) else ""
         yield f"column '{name}': expected numbers, text or booleans, found {column.type}{hint}; {mend}"
     elif pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
         yield f"column '{name}': expected finite numbers, found {infinite} infinite; {mend}"
@@ -109,7 +107,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     for field in table.schema:
         column = table[field.name]
         if kind_of(field.type) == "number":
-            frame[field.name] = column.cast(pa.float64()).to_numpy()
+            frame[field.name] = column.cast(pa.float64(), safe=False).to_numpy()
         else:
             frame[field.name] = pd.Series(column.to_pylist(), dtype=object).where(
                 column.is_valid().to_numpy(), float("nan")

@@ -1,6 +1,7 @@
 """The commands that another repository is worked on with: Python, pip and DVC of one environment."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,27 +10,32 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Tools:
-    """An environment's Python, and where its commands work."""
+    """An environment's Python, and the folder where its commands work."""
 
     python: Path
     cwd: Path
 
     def run(self, *arguments: str) -> bool:
         """Run `python …`, its messages passed on to the person on stderr; whether it went well."""
-        command = [str(self.python), *arguments]
-        return (
-            subprocess.run(command, cwd=self.cwd, env=self._environment(), stdout=sys.stderr, check=False).returncode
-            == 0
-        )
+        return self._run(arguments, sys.stderr.fileno())[0] == 0
 
     def read(self, *arguments: str) -> str | None:
         """Run `python …`; what it printed, or None when it failed."""
-        command = [str(self.python), *arguments]
-        done = subprocess.run(
-            command, cwd=self.cwd, env=self._environment(), stdout=subprocess.PIPE, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
+        status, output = self._run(arguments, subprocess.PIPE)
+        return output.decode().strip() if status == 0 else None
 
-    def _environment(self) -> dict[str, str]:
+    def _run(self, arguments: tuple[str, ...], stdout: int) -> tuple[int, bytes]:
         # The stages' commands say `python`, so this environment's must be found first.
-        return os.environ | {"PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        environment = os.environ | {"PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        command = [str(self.python), *arguments]
+        new_group = os.name == "posix"
+        with subprocess.Popen(
+            command, cwd=self.cwd, env=environment, stdout=stdout, start_new_session=new_group
+        ) as process:
+            try:
+                output, _ = process.communicate()
+            except BaseException:  # Ctrl-C: what the command itself has started must not go on either
+                if new_group:
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+            return process.returncode, output or b""

@@ -3,7 +3,6 @@
 import csv
 import io
 import platform
-from pathlib import Path
 from typing import Any
 
 import candidate
@@ -15,9 +14,6 @@ from files import keep_only, replacing, to_json, write
 from parameters import Parameters, read_parameters
 from problem import run, say
 from witness import Readings
-
-METRICS = Path("reports/metrics.json")
-PLOTS = Path("reports/plots")
 
 
 def used_parameters(parameters: Parameters) -> dict[str, Any]:
@@ -64,24 +60,23 @@ def main() -> None:
     with twin() as other:
         fitted = fit(train, test, parameters)
         nondeterminism = difference(other, train, parameters)
-    readings.refuse_changes()
-
-    with replacing(candidate.MODEL) as part:
-        joblib.dump(fitted.model, part)
     description = Description(
         fitted=describe(fitted.model, train, parameters.data, nondeterminism),
         folds=fitted.folds,
         python=platform.python_version(),
         packages=packages_behind(["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(parameters.estimator)]),
         numeric=pins,
-        readings=readings,
+        readings=readings.finish(),
     )
+
+    with replacing(candidate.MODEL) as part:
+        joblib.dump(fitted.model, part)
     description.write(candidate.DESCRIPTION)
     keep_only(candidate.FOLDER, {candidate.MODEL.name, candidate.DESCRIPTION.name})
     for name, rows in fitted.plots.items():
-        write(PLOTS / name, to_csv(rows))
-    keep_only(PLOTS, set(fitted.plots))
-    write(METRICS, to_json(fitted.metrics))
+        write(candidate.PLOTS / name, to_csv(rows))
+    keep_only(candidate.PLOTS, set(fitted.plots))
+    write(candidate.METRICS, to_json(fitted.metrics))
     if nondeterminism:
         say(f"warning: this model cannot be made again byte for byte: {nondeterminism}")
     say(summary(parameters, fitted.metrics))

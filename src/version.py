@@ -42,8 +42,10 @@ class Version:
 
 
 def find_version(what: str) -> Version:
-    """The version that a person means: a folder of models/, `workspace`, a Git revision, an experiment, or a version
-    that only Git's history still has.
+    """The version that a person means.
+
+    It is looked for among the folders of models/, as `workspace`, among experiments and Git revisions, and last
+    among the versions that only Git's history still has.
     """
     if what == WORKSPACE:
         return Version(read_parameters().package.version)
@@ -51,8 +53,8 @@ def find_version(what: str) -> Version:
         return Version(what)
     if commit := experiments().get(what) or git.commit_of(what):
         return Version(version_made_in(commit, what), commit)
-    if "/" not in what and (commit := git.last_commit_of(packages.folder_of(what) / packages.MANIFEST, "--all")):
-        return Version(what, commit)
+    if "/" not in what and (commits := git.commits_of(packages.folder_of(what) / packages.MANIFEST, revision="--all")):
+        return Version(what, commits[0])
     known = [*versions_in_workspace(), *experiments(), WORKSPACE]
     raise Problem(f"'{what}' is no version, revision or experiment; {did_you_mean(what, known)}")
 
@@ -71,7 +73,7 @@ def experiments() -> dict[str, str]:
 def version_made_in(commit: str, what: str) -> str:
     """The version that the pipeline packaged last in a commit, from its `dvc.lock`."""
     content = git.read_blob(commit, LOCK)
-    stage = parse_lock(content.decode()).stages.get("package") if content else None
+    stage = parse_lock(content).stages.get("package") if content else None
     for path in map(Path, stage.outputs() if stage else ()):
         if path.name == packages.MANIFEST:
             return path.parent.name

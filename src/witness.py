@@ -35,13 +35,16 @@ class Readings(BaseModel):
         paths = sorted({path.as_posix() for path in [*inputs, *loaded_code()]})
         return cls(files={path: dvc_md5(Path(path)) for path in paths}, params=params)
 
-    def refuse_changes(self) -> None:
-        """Raise a problem when a file no longer is what was read."""
+    def finish(self) -> Self:
+        """Raise a problem when a file no longer is what was read; add the code that was loaded meanwhile."""
         refuse_if(
             f"{path}: changed while it was being used, so what was made of it has no known origin; run dvc repro again"
             for path, md5 in self.files.items()
             if not Path(path).exists() or dvc_md5(Path(path)) != md5
         )
+        loaded = {path.as_posix() for path in loaded_code()} - self.files.keys()
+        files = self.files | {path: dvc_md5(Path(path)) for path in loaded}
+        return self.model_copy(update={"files": dict(sorted(files.items()))})
 
 
 class Notes(BaseModel):

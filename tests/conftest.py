@@ -1,0 +1,132 @@
+"""What the tests share: real repositories, made once and copied, in which commands run as a user types them."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+CHECKOUT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the person who runs the tests decides what they see, and nothing of theirs is touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
+
+
+@dataclass(frozen=True)
+class Project:
+    """A clone of this repository, as a user has it."""
+
+    path: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, command: str, *, check: bool = True, folder: str = ".", **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command line in a folder of the clone, without a shell."""
+        done = subprocess.run(
+            shlex.split(command),
+            cwd=self.path / folder,
+            env=os.environ | self.env | env,
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def set(self, **values: object) -> None:
+        """Change params.yaml; a key's dots are written as two underscores."""
+        yaml = YAML()
+        file = self.path / "params.yaml"
+        document = yaml.load(file)
+        for key, value in values.items():
+            *parents, name = key.split("__")
+            section = document
+            for parent in parents:
+                section = section[parent]
+            section[name] = value
+        yaml.dump(document, file)
+
+    def commit(self, message: str) -> str:
+        """Commit all there is, and return the commit."""
+        self.run("git add -A")
+        self.run(f"git commit -qm {shlex.quote(message)}")
+        return self.run("git rev-parse HEAD").stdout.strip()
+
+    def snapshot(self, *names: str) -> dict[str, bytes]:
+        """The content of the files below some folders, to compare with later."""
+        files = [file for name in names for file in sorted((self.path / name).rglob("*")) if file.is_file()]
+        return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in files}
+
+    def copy(self, target: Path) -> "Project":
+        """The same clone, with its cache, somewhere else."""
+        shutil.copytree(self.path, target, symlinks=True)
+        return Project(target, self.env)
+
+
+def clone_of_checkout(target: Path) -> Project:
+    """A repository of one commit that holds the files of this checkout as they are now, committed or not."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (CHECKOUT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, target / name)
+    project = Project(target)
+    project.run("git init -q -b main")
+    project.commit("Start from the template")
+    return project
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone in which nothing has run. Copy it; never change it."""
+    return clone_of_checkout(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="session")
+def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone in which the pipeline has run from a clean commit and its results are committed. Copy it."""
+    project = fresh.copy(tmp_path_factory.mktemp("finished") / "project")
+    project.run("dvc repro")
+    if project.run("git status --porcelain").stdout:
+        project.commit("Run the pipeline")
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished clone for one test to do with as it likes."""
+    return finished.copy(tmp_path / "project")
