@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from files import PART
 from problem import refuse_if
@@ -24,13 +25,25 @@ class Digest:
 
 
 def digest(path: Path) -> Digest:
-    """Hash a file's bytes in one pass and constant memory."""
-    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    """Hash a file's bytes."""
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            size += len(block)
-            md5.update(block)
-            sha256.update(block)
+        return digest_of(file)
+
+
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes, none at the end."""
+
+
+def digest_of(file: Readable) -> Digest:
+    """Hash what is left of a stream, in one pass and constant memory."""
+    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    while block := file.read(BLOCK):
+        size += len(block)
+        md5.update(block)
+        sha256.update(block)
     return Digest(size, md5.hexdigest(), sha256.hexdigest())
 
 

@@ -14,10 +14,10 @@ from sklearn.pipeline import Pipeline
 
 import evaluation
 from evaluation import Rows
+from frame import to_frame, to_target
 from model import build_pipeline, settle
 from parameters import Parameters
 from problem import Problem, refuse_if, say
-from table import to_frame, to_target
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def git(*arguments: str, cwd: Path | None = None) -> str | None:
 def _run(*arguments: str, cwd: Path | None = None) -> bytes | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # no Git; or a name that no file can have, such as one with a NUL
         return None
     return done.stdout if done.returncode == 0 else None
 

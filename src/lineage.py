@@ -27,6 +27,29 @@ def make_parser() -> argparse.ArgumentParser:
         added.add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
         return added
 
+    listed = add("list", "Say which versions there are, what they scored, from which data and commit.", "--all")
+    listed.add_argument("--all", dest="everywhere", action="store_true", help="also those of Git's history alone")
+    shown = add("show", "Show the whole chain of one version, from raw data to model.", "v1.0.0")
+    shown.add_argument("version", metavar="VERSION", help=VERSION)
+    verified = add("verify", "Check that packages are what they say; name each problem.", "v1.0.0")
+    verified.add_argument(
+        "versions", metavar="VERSION", nargs="*", help=f"{VERSION}; all of models/ when none is named"
+    )
+    compared = add(
+        "diff",
+        "Show what changed between two versions: data, code, parameters, environment, metrics.",
+        "main workspace",
+    )
+    compared.add_argument("before", metavar="A", help=VERSION)
+    compared.add_argument("after", metavar="B", help=f"{VERSION}, or workspace")
+    traced = add(
+        "trace",
+        "Find every package that came from a file, hash or commit, in all of Git's history.",
+        "data/raw/penguins_v1.0.0.parquet",
+    )
+    traced.add_argument(
+        "what", metavar="WHAT", help="a file of any name, a hash or its beginning, a commit, or a path that once was"
+    )
     rebuild = add("rebuild", "Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0")
     rebuild.add_argument("version", metavar="VERSION", help=VERSION)
     rebuild.add_argument("--fresh-env", action="store_true", help="install that commit's own requirements.txt first")

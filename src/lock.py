@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -48,6 +48,22 @@ class Lock(BaseModel):
     stages: dict[str, Stage]
 
 
+class Pointer(BaseModel):
+    """A `.dvc` file: what DVC tracks outside of any stage."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outs: list[Entry]
+
+
+def parse_pointer(content: bytes) -> Pointer:
+    """What the content of a `.dvc` file tracks."""
+    try:
+        return Pointer.model_validate(YAML(typ="safe").load(content.decode()))
+    except (YAMLError, ValueError, RecursionError):
+        raise Problem("the .dvc file is not what DVC writes; git checkout brings the committed one back") from None
+
+
 def read_lock(path: Path = PATH) -> Lock:
     """Read dvc.lock; raise a `Problem` when it is not there or not what DVC writes."""
     try:
@@ -60,5 +76,5 @@ def parse_lock(content: bytes) -> Lock:
     """The stages that the content of a dvc.lock records."""
     try:
         return Lock.model_validate(YAML(typ="safe").load(content.decode()))
-    except (YAMLError, ValidationError, UnicodeDecodeError):
+    except (YAMLError, ValueError, RecursionError):
         raise Problem(f"{PATH}: not what DVC writes; git checkout {PATH} brings the committed one back") from None

@@ -25,7 +25,9 @@ Time = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]
 class Record(BaseModel):
     """A part of a manifest: nothing is coerced, nothing unknown is let through."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, ser_json_inf_nan="constants", defer_build=True
+    )
 
 
 class File(Record):
@@ -171,9 +173,7 @@ def parse_manifest(content: bytes) -> Manifest:
         manifest = Manifest.model_validate_json(content, by_alias=True, by_name=False)
         if _has_form(manifest, content):
             return manifest
-        raise Problem(
-            "manifest.json: expected the form in which packaging writes it; a key is there twice or displaced"
-        )
+        raise Problem("manifest.json: expected exactly the form in which packaging writes it; dvc repro makes it anew")
     except ValidationError as error:
         lines = [
             f"manifest.json: {'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}"

@@ -131,7 +131,7 @@ def read_parameters(path: Path = PATH) -> Parameters:
         document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Problem(f"{path}: not found; run from the top folder of the repository") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).partition("To suppress this check")[0].split())
         raise Problem(f"{path}: not readable as YAML: {reason}") from None
     if not isinstance(document, dict):

@@ -6,10 +6,8 @@ Tables are Arrow tables with three kinds of columns: number, text and boolean. M
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -32,8 +30,13 @@ def read_table(path: Path) -> pa.Table:
         raise Problem(f"{path}: not found")
     if path.stat().st_size == 0:
         raise Problem(f"{path}: expected a table, found an empty file")
+    return parse_table(path, path)
+
+
+def parse_table(source: Path | BinaryIO, path: Path) -> pa.Table:
+    """The table in a file, or in the bytes of one that stood at `path`."""
     try:
-        table = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+        table = _read_csv(source) if path.suffix == ".csv" else _read_parquet(source)
         table.validate(full=True)  # text that is not UTF-8 is found here
         names = Counter(table.column_names)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
@@ -43,12 +46,12 @@ def read_table(path: Path) -> pa.Table:
     return normalise(table)
 
 
-def _read_csv(path: Path) -> pa.Table:
-    return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
+def _read_csv(source: Path | BinaryIO) -> pa.Table:
+    return pa.csv.read_csv(source, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    return pq.ParquetFile(path, page_checksum_verification=True).read()
+def _read_parquet(source: Path | BinaryIO) -> pa.Table:
+    return pq.ParquetFile(source, page_checksum_verification=True).read()
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -99,22 +102,3 @@ def problems_of_column(name: str, column: pa.ChunkedArray, mend: str) -> Iterato
         yield f"column '{name}': expected numbers, text or booleans, found {column.type}{hint}; {mend}"
     elif pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
         yield f"column '{name}': expected finite numbers, found {infinite} infinite; {mend}"
-
-
-def to_frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a fitted Pipeline takes it: numbers as double, text and booleans as objects, missing as NaN."""
-    frame = pd.DataFrame(index=pd.RangeIndex(len(table)))
-    for field in table.schema:
-        column = table[field.name]
-        if kind_of(field.type) == "number":
-            frame[field.name] = column.cast(pa.float64(), safe=False).to_numpy()
-        else:
-            frame[field.name] = pd.Series(column.to_pylist(), dtype=object).where(
-                column.is_valid().to_numpy(), float("nan")
-            )
-    return frame
-
-
-def to_target(column: pa.ChunkedArray) -> np.ndarray:
-    """The target as scikit-learn takes it: numbers and booleans as such, text as objects."""
-    return np.asarray(column.to_pylist(), dtype=object) if kind_of(column.type) == "text" else column.to_numpy()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import git
 import packages
+from history import experiments
 from lock import PATH as LOCK
 from lock import parse_lock
 from manifest import Manifest, parse_manifest
@@ -62,12 +63,6 @@ def find_version(what: str) -> Version:
 def versions_in_workspace() -> list[str]:
     """The packages that stand under models/."""
     return sorted(path.parent.name for path in packages.MODELS.glob(f"*/{packages.MANIFEST}"))
-
-
-def experiments() -> dict[str, str]:
-    """The commits of DVC's experiments, by name."""
-    listed = git.git("for-each-ref", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/??/**") or ""
-    return {name: commit for commit, _, name in (line.partition(" ") for line in listed.splitlines())}
 
 
 def version_made_in(commit: str, what: str) -> str:

@@ -1,0 +1,159 @@
+"""`lineage.py diff`: what changed between two packages, causes before effects; do the scores differ beyond noise?"""
+
+import math
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cache
+import git
+from answer import Answer, columns, short
+from checksums import digest
+from comparison import Change, compare
+from manifest import Manifest
+from manifest import Table as TableRecord
+from version import Version, find_version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOWER_IS_BETTER = {"log_loss", "mean_absolute_error", "root_mean_squared_error", "cv_std"}
+HASH_LENGTHS = {32, 36, 40, 64}
+T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}  # Student's t, two-sided
+
+
+def answer(before: str, after: str) -> Answer:
+    """The changes from one version to another."""
+    versions = find_version(before), find_version(after)
+    manifests = versions[0].manifest(), versions[1].manifest()
+    groups = compare(*manifests)
+    tables = compare_tables(versions, manifests) if "data" in groups else None
+    paired = compare_folds(*manifests)
+    facts = {
+        "before": before,
+        "after": after,
+        "changes": {group: [asdict(change) for change in changes] for group, changes in groups.items()},
+        "table": tables,
+        "folds": paired,
+    }
+    lines = list(text(groups, tables, paired))
+    return Answer(facts, "\n".join(lines) if lines else f"{before} and {after} have the same lineage")
+
+
+def text(
+    groups: dict[str, list[Change]], tables: dict[str, Any] | None, paired: dict[str, Any] | None
+) -> Iterator[str]:
+    """The changes for a person, a group after the other."""
+    for group, changes in groups.items():
+        yield f"── {group}"
+        yield columns(_row(group, change) for change in changes)
+        if group == "data" and tables:
+            yield f"rows: {tables['rows_added']:,} added, {tables['rows_removed']:,} removed"
+            yield from (f"column {verb}: {', '.join(names)}" for verb, names in tables["columns"].items() if names)
+    if paired:
+        verdict = "more than noise" if paired["significant"] else "within noise"
+        yield (
+            f"{paired['metric']} over the same {paired['folds']} folds: {paired['mean']:+.4f} ± {paired['margin']:.4f} "
+            f"(95 % interval of the paired difference): {verdict}"
+        )
+
+
+def _row(group: str, change: Change) -> list[str]:
+    words = [change.name, f"{_word(change.before)} → {_word(change.after)}"]
+    if group == "metrics" and all(isinstance(value, int | float) for value in (change.before, change.after)):
+        difference = change.after - change.before
+        lower = change.name.rpartition(".")[2] in LOWER_IS_BETTER
+        words.append(f"{difference:+.4g} {'better' if (difference < 0) == lower else 'worse'}")
+    return words
+
+
+def _word(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case float():
+            return f"{value:.6g}"
+        case str() if len(value) in HASH_LENGTHS and set(value) <= set("0123456789abcdef.dir"):
+            return short(value)
+        case list():
+            return f"[{', '.join(map(_word, value))}]"
+        case dict():
+            return " ".join(_word(part) for part in value.values())
+    return str(value)
+
+
+def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
+    """The paired difference of the main score over the folds, where both models had the same; None otherwise.
+
+    The margin is Student's t times the standard error. Folds share training rows, so it is a guide, not a test:
+    see Nadeau and Bengio (2003), whose correction of the variance for that is applied here.
+    """
+    one, other = before.metrics.get("folds"), after.metrics.get("folds")
+    names = [next(iter(manifest.metrics), None) for manifest in (before, after)]
+    same_rows = before.data.train.md5 == after.data.train.md5
+    same_split = all(before.params.train.get(key) == after.params.train.get(key) for key in ("folds", "seed"))
+    if not (one and other and len(one) == len(other) > 1 and same_rows and same_split and names[0] == names[1]):
+        return None
+    differences = [b - a for a, b in zip(one, other, strict=True)]
+    count, mean, spread = len(differences), statistics.fmean(differences), statistics.stdev(differences)
+    error = spread * math.sqrt(1 / count + 1 / (count - 1))  # the test fold is 1 / (count - 1) of the training rows
+    margin = T_95.get(count - 1, 2.0) * error
+    return {
+        "metric": names[0],
+        "folds": count,
+        "mean": mean,
+        "std": spread,
+        "margin": margin,
+        "significant": abs(mean) > margin,
+    }
+
+
+def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest, Manifest]) -> dict[str, Any] | None:
+    """Rows and columns that the raw table gained and lost; None where the bytes of either are not at hand."""
+    found = [raw_bytes(version, manifest.data.source) for version, manifest in zip(versions, manifests, strict=True)]
+    if None in found or manifests[0].data.source.md5 == manifests[1].data.source.md5:
+        return None
+    from table import parse_table  # noqa: PLC0415 - Arrow is loaded only where tables are compared
+
+    paths = [Path(manifest.data.source.path) for manifest in manifests]
+    one, other = (parse_table(BytesIO(content or b""), path) for content, path in zip(found, paths, strict=True))
+    shared = [name for name in one.column_names if name in other.column_names]
+    added, removed = count_rows(one.select(shared), other.select(shared))
+    return {
+        "rows_added": added,
+        "rows_removed": removed,
+        "columns": {
+            "added": [name for name in other.column_names if name not in one.column_names],
+            "removed": [name for name in one.column_names if name not in other.column_names],
+        },
+    }
+
+
+def raw_bytes(version: Version, source: TableRecord) -> bytes | None:
+    """The bytes of a recorded raw table: from the workspace, Git or DVC's cache, wherever they are the same."""
+    path = Path(source.path)
+    if path.is_file() and path.resolve().is_relative_to(Path.cwd()) and digest(path).md5 == source.md5:
+        return path.read_bytes()
+    if version.commit and (content := git.read_blob(version.commit, path)) is not None:
+        return content
+    cached = cache.find(source.md5)
+    return cached.read_bytes() if cached else None
+
+
+def count_rows(before: "pa.Table", after: "pa.Table") -> tuple[int, int]:
+    """How many rows are only after, and how many only before; a row that is there twice counts twice."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    marked = [
+        table.append_column("", pa.array([sign] * len(table), pa.int64())) for table, sign in ((before, -1), (after, 1))
+    ]
+    both = pa.concat_tables(marked, promote_options="permissive")
+    balance = both.group_by(before.column_names).aggregate([("", "sum")])["_sum"]
+    added, removed = (
+        pc.sum(pc.filter(balance, mask)).as_py() or 0 for mask in (pc.greater(balance, 0), pc.less(balance, 0))
+    )
+    return added, -removed

@@ -1,0 +1,51 @@
+"""Score new rows with a verified package: `python src/predict.py models/v1.0.0 rows.csv scored.csv`.
+
+The input's columns are held against the features that the manifest names. The output has the input's columns, the
+prediction, for a classifier the probability of each class, and the version and SHA-256 of the model: in every row of a
+CSV, in the metadata of a Parquet file. It is made under the numeric settings that the model was made under.
+"""
+
+import argparse
+from pathlib import Path
+
+import numeric
+import packages
+from manifest import read_manifest
+from problem import refuse_if, run, say
+
+FORMATS = (".csv", ".parquet")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What is to be scored, with which package, and where to."""
+    parser = argparse.ArgumentParser(
+        prog="predict.py",
+        description="Score the rows of a CSV or Parquet file with a package, once it is verified.",
+        epilog="example: python src/predict.py models/v1.0.0 data/raw/penguins_v1.0.0.parquet scored.csv",
+    )
+    parser.add_argument("package", metavar="PACKAGE", type=Path, help="the folder of a package")
+    parser.add_argument("input", metavar="INPUT", type=Path, help="a .csv or .parquet file")
+    parser.add_argument("output", metavar="OUTPUT", type=Path, help="the .csv or .parquet file to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load the package and score the file."""
+    asked = parse_arguments()
+    refuse_if(
+        f"{path}: expected a file that ends in {' or '.join(FORMATS)}"
+        for path in (asked.input, asked.output)
+        if path.suffix not in FORMATS
+    )
+    numeric.pin(read_manifest(asked.package / packages.MANIFEST).environment.numeric)
+    # Late: these load the numeric libraries, which read what `pin` sets when they are loaded.
+    from loading import load_model  # noqa: PLC0415
+    from scoring import score_file  # noqa: PLC0415
+
+    loaded = load_model(asked.package)
+    rows = score_file(asked.input, asked.output, loaded)
+    say(f"{asked.output}: {rows:,} rows scored with {loaded.manifest.name} {loaded.manifest.version}")
+
+
+if __name__ == "__main__":
+    run(main)
