@@ -26,11 +26,13 @@ def score_file(source: Path, target: Path, loaded: Loaded) -> int:
         batches = read_batches(source, csv_types(loaded.manifest))
         first = score(next(batches), loaded, target)
         with replacing(target) as part, tqdm(unit=" rows", desc="scoring", disable=None, leave=False) as bar:
+            rows = 0
             with _writer(part, target, first.schema) as writer:
                 for batch in chain([first], (score(batch, loaded, target) for batch in batches)):
                     writer.write_table(batch)
+                    rows += len(batch)
                     bar.update(len(batch))
-            return int(bar.n)
+            return rows
     except StopIteration:
         raise Problem(f"{source}: expected rows, found none") from None
     except (pa.ArrowException, UnicodeDecodeError) as error:
@@ -85,6 +87,8 @@ def score(rows: pa.Table, loaded: Loaded, target: Path) -> pa.Table:
     identity = {"model_version": loaded.manifest.version, "model_sha256": loaded.manifest.model.sha256}
     if target.suffix == ".csv":
         columns |= {name: pa.array([value] * len(rows)) for name, value in identity.items()}
+    taken = [name for name in columns if name in rows.column_names]
+    refuse_if(f"column '{name}' is in the input already, and the output needs it; rename it" for name in taken)
     for name, column in columns.items():
         rows = rows.append_column(name, column)
     return rows if target.suffix == ".csv" else rows.replace_schema_metadata(identity)
