@@ -20,14 +20,14 @@ def _run(*arguments: str, cwd: Path | None = None) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def commit_of(revision: str) -> str | None:
+def commit_of(revision: str, root: Path | None = None) -> str | None:
     """The commit that a revision names; None when it names none, as HEAD does before the first commit."""
-    return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", cwd=root)
 
 
-def read_blob(revision: str, path: Path) -> bytes | None:
+def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, or None when it is not there."""
-    return _run("cat-file", "blob", f"{revision}:./{path.as_posix()}")
+    return _run("cat-file", "blob", f"{revision}:./{path.as_posix()}", cwd=root)
 
 
 def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:

@@ -50,6 +50,9 @@ def make_parser() -> argparse.ArgumentParser:
     traced.add_argument(
         "what", metavar="WHAT", help="a file of any name, a hash or its beginning, a commit, or a path that once was"
     )
+    restored = add("restore", "Put a version's bytes back under models/, from Git and DVC's cache or remote.", "v1.0.0")
+    restored.add_argument("version", metavar="VERSION", help=VERSION)
+    add("release", "Freeze the current version under a Git tag, once HEAD holds all that made it.", "")
     rebuild = add("rebuild", "Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0")
     rebuild.add_argument("version", metavar="VERSION", help=VERSION)
     rebuild.add_argument("--fresh-env", action="store_true", help="install that commit's own requirements.txt first")

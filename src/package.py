@@ -20,6 +20,7 @@ import parameters
 import prepared
 from candidate import Description
 from checksums import digest, dvc_md5
+from comparison import compare
 from environment import REQUIREMENTS, check_environment
 from lock import PATH as LOCK
 from lock import Lock, Stage, read_lock
@@ -120,6 +121,24 @@ def _table(path: Path, rows: int) -> manifest.Table:
     return manifest.Table.of(path.as_posix(), digest(path), rows=rows)
 
 
+def as_released(new: Manifest) -> Manifest | None:
+    """The released manifest of this version where it records the same lineage; None where it was not released.
+
+    Raises:
+        Problem: when another lineage was released under this version, with what differs.
+    """
+    root = os.environ.get("DVC_ROOT")  # a temporary copy of the repository has none of its tags
+    released = packages.released_manifest(new, Path(root) if root else None)
+    if released is None or released.lineage() == new.lineage():
+        return released
+    changes = [(group, change) for group, found in compare(released, new).items() for change in found]
+    raise Problem(
+        f"{packages.folder_of(new.version)}: released as {packages.release_tag(new)}, so it is not overwritten; "
+        f"choose another package.version in {parameters.PATH}, then dvc repro",
+        *(f"  {group}: {change.name}: released {change.before}, now {change.after}" for group, change in changes),
+    )
+
+
 def with_first_birth(new: Manifest, standing: Manifest | None) -> Manifest:
     """The standing manifest where it records the same lineage, unless a clean run can replace a dirty record."""
     if standing is None or standing.lineage() != new.lineage():
@@ -145,8 +164,10 @@ def main() -> None:
     new = build_manifest(settings, profile, description, stages, json.loads(candidate.METRICS.read_bytes()))
     folder = packages.folder_of(settings.package.version)
     standing = packages.standing_manifest(folder)
-    kept = with_first_birth(new, standing)
+    kept = as_released(new) or with_first_birth(new, standing)
     packages.lay_down(folder, candidate.MODEL, kept, REQUIREMENTS.read_bytes())
+    for pointer in packages.leave_pointers(settings.package.version):
+        say(f"{pointer}: keeps that version with DVC; commit it")
     done = "holds this lineage already" if kept is standing else "packaged"
     say(f"{folder}: {done} (sha256 of the model: {kept.model.sha256[:12]}…)")
 

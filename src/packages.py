@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import git
 from checksums import digest, format_sums
 from files import replacing, write
-from manifest import Manifest, read_manifest
+from manifest import Manifest, parse_manifest, read_manifest
 from problem import Problem
 
 MODELS = Path("models")
@@ -12,6 +13,7 @@ MODEL = "model.joblib"
 MANIFEST = "manifest.json"
 REQUIREMENTS = "requirements.txt"
 SUMS = "SHA256SUMS"
+POINTER = f"{MODEL}.dvc"  # keeps a version tracked by DVC that `dvc.lock` no longer claims
 CHECKED = (MODEL, MANIFEST, REQUIREMENTS)  # what SHA256SUMS names
 
 
@@ -26,6 +28,48 @@ def standing_manifest(folder: Path) -> Manifest | None:
         return read_manifest(folder / MANIFEST)
     except Problem:
         return None
+
+
+def versions() -> list[str]:
+    """The packages that stand under models/."""
+    return sorted(path.parent.name for path in MODELS.glob(f"*/{MANIFEST}"))
+
+
+def leave_pointers(current: str) -> list[Path]:
+    """Write the pointer of every version but the current one that has none; returns the pointers that are new.
+
+    DVC tracks only the present out of a stage. Without a pointer, the model of a version that was left behind would
+    be removed by `dvc checkout`, and lost by `dvc gc`.
+    """
+    new = []
+    for version in versions():
+        folder = folder_of(version)
+        manifest = standing_manifest(folder)
+        if version == current or manifest is None or (folder / POINTER).exists():
+            continue
+        write(folder / POINTER, pointer_to(manifest))
+        new.append(folder / POINTER)
+    return new
+
+
+def pointer_to(manifest: Manifest) -> bytes:
+    """The content of the `.dvc` file of a package's model, as DVC writes it."""
+    model = manifest.model
+    return f"outs:\n- md5: {model.md5}\n  size: {model.size}\n  hash: md5\n  path: {MODEL}\n".encode()
+
+
+def release_tag(manifest: Manifest) -> str:
+    """The Git tag that makes a version released, after the convention of GTO."""
+    return f"{manifest.name}@{manifest.version}"
+
+
+def released_manifest(manifest: Manifest, root: Path | None = None) -> Manifest | None:
+    """What was released under a manifest's name and version; None when nothing was.
+
+    `root` is the repository whose tags count, where that is not the working directory's own.
+    """
+    content = git.read_blob(f"refs/tags/{release_tag(manifest)}", folder_of(manifest.version) / MANIFEST, root)
+    return parse_manifest(content) if content is not None else None
 
 
 def lay_down(folder: Path, model: Path, manifest: Manifest, requirements: bytes) -> None:

@@ -24,18 +24,17 @@ from lock import PATH as LOCK
 from lock import Lock, parse_lock, parse_pointer
 from manifest import Manifest, parse_manifest
 from problem import Problem
-from version import Version, find_version, versions_in_workspace
+from version import Version, find_version
 
 LARGEST_TEXT = 64 * 1024 * 1024  # bytes; the files beside the model are read whole
 WORTH_A_BAR = 256 * 1024 * 1024  # bytes
-POINTER = f"{packages.MODEL}.dvc"
-WRITTEN_BY_DVC = {".gitignore", POINTER}
+WRITTEN_BY_DVC = {".gitignore", packages.POINTER}
 STAGES = ("prepare", "train")
 
 
 def answer(versions: list[str]) -> Answer:
     """Verify the named versions, or all that stand under models/."""
-    names = versions or versions_in_workspace()
+    names = versions or packages.versions()
     if not names:
         raise Problem(f"{packages.MODELS}/: holds no package; dvc repro makes one")
     problems = {name: verify(find_version(name)) for name in names}
@@ -171,7 +170,7 @@ def tracked_md5s(version: Version) -> dict[str, str]:
     outs = stage.outputs() if stage else {}
     if (version.folder / packages.MODEL).as_posix() in outs:
         return outs
-    pointer = version.read(version.folder / POINTER)
+    pointer = version.read(version.folder / packages.POINTER)
     entries = parse_pointer(pointer).outs if pointer else []
     return {(version.folder / entry.path).as_posix(): entry.md5 for entry in entries}
 
@@ -190,7 +189,7 @@ def check_tracking(version: Version, manifest: Manifest, digests: dict[str, Dige
     for name, digest in digests.items():
         md5 = tracked.get((version.folder / name).as_posix(), digest.md5)
         if md5 != digest.md5:
-            yield f"{name}: {LOCK if len(tracked) > 1 else POINTER} records MD5 {md5}, it is {digest.md5}"
+            yield f"{name}: {LOCK if len(tracked) > 1 else packages.POINTER} records MD5 {md5}, it is {digest.md5}"
     if len(tracked) > 1:
         yield from check_stages(manifest, recorded)
         if not version.commit:
@@ -260,7 +259,7 @@ def check_commit(manifest: Manifest) -> Iterator[str]:
 
 def check_release(version: Version, manifest: Manifest, content: bytes) -> Iterator[str]:
     """Hold the manifest against the one that the release tag holds."""
-    tag = f"{manifest.name}@{version.name}"
+    tag = packages.release_tag(manifest)
     commit = release_tags().get(tag)
     if commit and git.read_blob(commit, version.folder / packages.MANIFEST) != content:
         yield f"{packages.MANIFEST}: is not the one that was released as {tag}; git checkout {tag} -- {version.folder}"

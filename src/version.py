@@ -50,19 +50,14 @@ def find_version(what: str) -> Version:
     """
     if what == WORKSPACE:
         return Version(read_parameters().package.version)
-    if what in versions_in_workspace():
+    if what in packages.versions():
         return Version(what)
     if commit := experiments().get(what) or git.commit_of(what):
         return Version(version_made_in(commit, what), commit)
     if "/" not in what and (commits := git.commits_of(packages.folder_of(what) / packages.MANIFEST, revision="--all")):
         return Version(what, commits[0])
-    known = [*versions_in_workspace(), *experiments(), WORKSPACE]
+    known = [*packages.versions(), *experiments(), WORKSPACE]
     raise Problem(f"'{what}' is no version, revision or experiment; {did_you_mean(what, known)}")
-
-
-def versions_in_workspace() -> list[str]:
-    """The packages that stand under models/."""
-    return sorted(path.parent.name for path in packages.MODELS.glob(f"*/{packages.MANIFEST}"))
 
 
 def version_made_in(commit: str, what: str) -> str:
