@@ -25,6 +25,11 @@ def commit_of(revision: str, root: Path | None = None) -> str | None:
     return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", cwd=root)
 
 
+def knows(commit: str) -> bool:
+    """Whether this repository has a commit, or is too shallow to tell."""
+    return commit_of(commit) is not None or git("rev-parse", "--is-shallow-repository") == "true"
+
+
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, or None when it is not there."""
     return _run("cat-file", "blob", f"{revision}:./{path.as_posix()}", cwd=root)

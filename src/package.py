@@ -147,7 +147,8 @@ def with_first_birth(new: Manifest, standing: Manifest | None) -> Manifest:
 
 
 def _is_clean(document: Manifest) -> bool:
-    return document.run.git is not None and not document.run.git.dirty
+    record = document.run.git  # a commit of another repository, such as the template's, says nothing here
+    return record is not None and not record.dirty and git.knows(record.commit)
 
 
 def main() -> None:

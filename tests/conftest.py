@@ -92,28 +92,28 @@ class Project:
 
 
 def clone_of_checkout(target: Path) -> Project:
-    """A repository of one commit that holds the files of this checkout as they are now, committed or not."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
+    """A clone of this checkout with its history, and in a last commit its files as they are now."""
+    subprocess.run(["git", "clone", "--quiet", str(CHECKOUT), str(target)], check=True)
+    project = Project(target)
+    project.run("git remote remove origin")
+    project.run("git checkout -q -B main")
+    for name in project.run("git ls-files -z").stdout.split("\0")[:-1]:
+        (target / name).unlink()
+    arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(["git", *arguments], cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+    for name in listed.split("\0")[:-1]:
         if (CHECKOUT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(CHECKOUT / name, target / name)
-    project = Project(target)
-    project.run("git init -q -b main")
-    project.commit("Start from the template")
+    if project.run("git status --porcelain").stdout:
+        project.commit("Change the template")
     return project
 
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A clone in which nothing has run. Copy it; never change it."""
-    return clone_of_checkout(tmp_path_factory.mktemp("fresh"))
+    return clone_of_checkout(tmp_path_factory.mktemp("fresh") / "project")
 
 
 @pytest.fixture(scope="session")
