@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 
@@ -17,7 +18,7 @@ class Answer:
 def columns(rows: Iterable[Sequence[str]]) -> str:
     """Rows of words as a table whose columns are aligned."""
     table = [list(row) for row in rows]
-    widths = [max(len(row[i]) for row in table) for i in range(max(map(len, table), default=0))]
+    widths = [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
 
 

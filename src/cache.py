@@ -9,7 +9,7 @@ DVC = Path(".dvc")
 
 def folder() -> Path:
     """The folder of the cache, as the repository's configuration says."""
-    config = configparser.ConfigParser()
+    config = configparser.ConfigParser(interpolation=None)
     config.read([DVC / "config", DVC / "config.local"], encoding="utf-8")
     return DVC / config.get("cache", "dir", fallback="cache").strip("\"'")
 

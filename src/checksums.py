@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def parse_sums(content: bytes, expected: Iterable[str]) -> dict[str, str]:
     names = [match["name"] for match in matches if match]
     problems = [
         *(f"line {number} is not 'SHA-256, two spaces, file name'" for number, m in enumerate(matches, 1) if not m),
-        *(f"names {name} twice" for name in sorted({name for name in names if names.count(name) > 1})),
+        *(f"names {name} {count} times" for name, count in sorted(Counter(names).items()) if count > 1),
         *(f"names {name!r}, which is no file of a package" for name in sorted(set(names) - set(expected))),
         *(f"does not name {name}" for name in sorted(set(expected) - set(names))),
     ]

@@ -32,15 +32,20 @@ def answer(before: str, after: str) -> Answer:
     groups = compare(*manifests)
     tables = compare_tables(versions, manifests) if "data" in groups else None
     paired = compare_folds(*manifests)
+    models = [manifest.model.sha256 for manifest in manifests]
     facts = {
         "before": before,
         "after": after,
+        "models": models,
         "changes": {group: [asdict(change) for change in changes] for group, changes in groups.items()},
         "table": tables,
         "folds": paired,
     }
-    lines = list(text(groups, tables, paired))
-    return Answer(facts, "\n".join(lines) if lines else f"{before} and {after} have the same lineage")
+    if groups:
+        return Answer(facts, "\n".join(text(groups, tables, paired)))
+    if models[0] == models[1]:
+        return Answer(facts, f"{before} and {after} have the same lineage")
+    return Answer(facts, f"the same inputs, another model: sha256 {short(models[0])} → {short(models[1])}")
 
 
 def text(
@@ -91,16 +96,16 @@ def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
     The margin is Student's t times the standard error. Folds share training rows, so it is a guide, not a test:
     see Nadeau and Bengio (2003), whose correction of the variance for that is applied here.
     """
-    one, other = before.metrics.get("folds"), after.metrics.get("folds")
+    one, other = _folds(before), _folds(after)
     names = [next(iter(manifest.metrics), None) for manifest in (before, after)]
     same_rows = before.data.train.md5 == after.data.train.md5
     same_split = all(before.params.train.get(key) == after.params.train.get(key) for key in ("folds", "seed"))
-    if not (one and other and len(one) == len(other) > 1 and same_rows and same_split and names[0] == names[1]):
+    if not (len(one) == len(other) > 1 and same_rows and same_split and names[0] == names[1]):
         return None
     differences = [b - a for a, b in zip(one, other, strict=True)]
     count, mean, spread = len(differences), statistics.fmean(differences), statistics.stdev(differences)
     error = spread * math.sqrt(1 / count + 1 / (count - 1))  # the test fold is 1 / (count - 1) of the training rows
-    margin = T_95.get(count - 1, 2.0) * error
+    margin = student_t_95(count - 1) * error
     return {
         "metric": names[0],
         "folds": count,
@@ -109,6 +114,17 @@ def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
         "margin": margin,
         "significant": abs(mean) > margin,
     }
+
+
+def _folds(manifest: Manifest) -> list[float]:
+    folds = manifest.metrics.get("folds")
+    return folds if isinstance(folds, list) and all(isinstance(score, float) for score in folds) else []
+
+
+def student_t_95(freedom: int) -> float:
+    """The two-sided 95 % quantile of Student's t; beyond the table by Abramowitz and Stegun, 26.7.5."""
+    z = 1.959964
+    return T_95.get(freedom, z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2))
 
 
 def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest, Manifest]) -> dict[str, Any] | None:
@@ -148,12 +164,17 @@ def count_rows(before: "pa.Table", after: "pa.Table") -> tuple[int, int]:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    marked = [
-        table.append_column("", pa.array([sign] * len(table), pa.int64())) for table, sign in ((before, -1), (after, 1))
-    ]
-    both = pa.concat_tables(marked, promote_options="permissive")
-    balance = both.group_by(before.column_names).aggregate([("", "sum")])["_sum"]
+    def comparable(column: "pa.ChunkedArray", other: "pa.ChunkedArray") -> "pa.ChunkedArray":
+        same = column.type == other.type and not pa.types.is_nested(column.type)
+        return column if same else pa.array([None if value is None else repr(value) for value in column.to_pylist()])
+
+    signs = {}
+    for sign, table, other in ((-1, before, after), (1, after, before)):
+        columns_of = {f"c{k}": comparable(table[k], other[k]) for k in range(table.num_columns)}
+        signs[sign] = pa.table({**columns_of, "sign": pa.array([sign] * len(table), pa.int64())})
+    both = pa.concat_tables(signs.values())
+    balance = both.group_by(both.column_names[:-1]).aggregate([("sign", "sum")])["sign_sum"]
     added, removed = (
-        pc.sum(pc.filter(balance, mask)).as_py() or 0 for mask in (pc.greater(balance, 0), pc.less(balance, 0))
+        pc.sum(pc.filter(balance, rows)).as_py() or 0 for rows in (pc.greater(balance, 0), pc.less(balance, 0))
     )
     return added, -removed

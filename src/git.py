@@ -12,9 +12,9 @@ def git(*arguments: str, cwd: Path | None = None) -> str | None:
     return None if output is None else output.decode(errors="surrogateescape").rstrip("\n")
 
 
-def _run(*arguments: str, cwd: Path | None = None) -> bytes | None:
+def _run(*arguments: str, cwd: Path | None = None, content: bytes | None = None) -> bytes | None:
     try:
-        done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=cwd, input=content, capture_output=True, check=False)
     except (FileNotFoundError, ValueError):  # no Git; or a name that no file can have, such as one with a NUL
         return None
     return done.stdout if done.returncode == 0 else None
@@ -33,6 +33,22 @@ def knows(commit: str) -> bool:
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, or None when it is not there."""
     return _run("cat-file", "blob", f"{revision}:./{path.as_posix()}", cwd=root)
+
+
+def read_blobs(names: list[str]) -> dict[str, bytes]:
+    """The content of each object that there is, by its hash or as `commit:./path`, from one process."""
+    asked = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
+    answer = _run("cat-file", "--batch", "--buffer", content=asked) or b""
+    found, start = {}, 0
+    for name in names:
+        end = answer.find(b"\n", start)
+        header = answer[start:end].rsplit(b" ", 2)
+        start = end + 1
+        if end > 0 and header[-1].isdigit():
+            size = int(header[-1])
+            found[name] = answer[start : start + size]
+            start += size + 1
+    return found
 
 
 def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:

@@ -1,14 +1,13 @@
 """Every manifest that Git's history holds: all branches, tags and experiments, read in one pass."""
 
 import json
-import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import git
 import packages
+from problem import Problem, refuse_if
 
 PATTERN = f"{packages.MODELS.as_posix()}/*/{packages.MANIFEST}"
 
@@ -28,11 +27,21 @@ class Record:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
+    def text(self, *keys: str) -> str | None:
+        """A value that is text; None where it is not."""
+        value = self.get(*keys)
+        return value if isinstance(value, str) else None
+
+    def keys(self, *keys: str) -> list[str]:
+        """The keys of a mapping; none where it is not one."""
+        value = self.get(*keys)
+        return list(value) if isinstance(value, dict) else []
+
     def main_score(self) -> tuple[str | None, float | None]:
         """The name of the main metric and its value on the test part."""
-        for name in self.get("metrics") or ():
+        for name in self.keys("metrics"):
             value = self.get("metrics", name, "test")
-            if self.get("metrics", name, "cv_mean") is not None and isinstance(value, int | float):
+            if self.get("metrics", name, "cv_mean") is not None and isinstance(value, float):
                 return name, value
         return None, None
 
@@ -45,45 +54,39 @@ class Record:
 
 def in_workspace() -> list[Record]:
     """The manifests of the packages that stand under models/."""
-    found = ((path, _load(path.read_bytes())) for path in sorted(Path().glob(PATTERN)))
-    return [Record(path.parent.name, None, document) for path, document in found if document]
+    paths = [packages.folder_of(version) / packages.MANIFEST for version in packages.versions()]
+    found = ((path.parent.name, _load(path.read_bytes())) for path in paths if path.is_file())
+    return [Record(version, None, document) for version, document in found if document]
 
 
 def in_commits() -> list[Record]:
     """All manifests in commits, each content once, the newest first; what is no JSON object is left out."""
     blobs = first_commits()
-    found = ((blobs[blob], _load(content)) for blob, content in read_blobs(list(blobs)))
+    contents = git.read_blobs(list(blobs))
+    refuse_if(f"Git lacks the object {blob}; git fsck says what is damaged" for blob in blobs if blob not in contents)
+    found = ((place, _load(contents[blob])) for blob, place in blobs.items())
     return [Record(version, commit, document) for (version, commit), document in found if document]
 
 
 def first_commits() -> dict[str, tuple[str, str]]:
     """The version and the first commit of each manifest's blob."""
-    arguments = ("log", "--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=commit %H", "--relative")
+    if git.commit_of("HEAD") is None:
+        return {}
+    form = ("--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=commit %H", "--relative")
+    log = git.git("-c", "log.showRoot=true", "log", *form, "--", PATTERN)
+    if log is None:
+        raise Problem("Git's history cannot be read; git fsck says what is damaged")
     blobs: dict[str, tuple[str, str]] = {}
     commit = ""
-    for line in (git.git(*arguments, "--", PATTERN) or "").splitlines():
+    for line in log.splitlines():
         if line.startswith("commit "):
             commit = line.removeprefix("commit ")
         elif line.startswith(":"):
             fields, _, path = line.partition("\t")
             blob = fields.split()[3]
-            if set(blob) != {"0"}:  # zeros stand for a removed file
+            if fields.split()[1].startswith("10"):  # a plain file, neither removed nor a link or a submodule
                 blobs[blob] = (Path(path).parent.name, commit)  # the log goes backwards, so the first commit stays
     return blobs
-
-
-def read_blobs(blobs: list[str]) -> Iterator[tuple[str, bytes]]:
-    """The content of each blob, from one process."""
-    if not blobs:
-        return
-    asked = "".join(f"{blob}\n" for blob in blobs).encode()
-    answer = subprocess.run(["git", "cat-file", "--batch"], input=asked, capture_output=True, check=True).stdout
-    start = 0
-    for blob in blobs:
-        end = answer.index(b"\n", start)
-        size = int(answer[start:end].split()[2])
-        yield blob, answer[end + 1 : end + 1 + size]
-        start = end + size + 2
 
 
 def experiments_by_commit() -> dict[str, str]:
@@ -106,6 +109,8 @@ def release_tags() -> dict[str, str]:
 def _load(content: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(content)
+        if b"\\ud" in content.lower():
+            json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

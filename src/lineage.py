@@ -64,7 +64,7 @@ def main() -> None:
     asked = vars(make_parser().parse_args())
     question, as_json = asked.pop("question"), asked.pop("json")
     answer = importlib.import_module(question).answer(**asked)
-    facts = json.dumps(answer.facts, indent=2, ensure_ascii=False)
+    facts = json.dumps(answer.facts, indent=2)
     sys.stdout.write(f"{facts if as_json else answer.text}\n")
     if not answer.holds:
         sys.exit(DOES_NOT_HOLD)

@@ -32,14 +32,15 @@ def describe(record: Record, experiments: dict[str, str], tags: dict[str, str]) 
         "version": record.version,
         "metric": metric,
         "score": score,
-        "data": record.get("data", "source", "path"),
+        "data": record.text("data", "source", "path"),
         "rows": record.get("data", "source", "rows"),
-        "commit": record.get("run", "git", "commit"),
-        "created_at": record.get("run", "created_at"),
+        "commit": record.text("run", "git", "commit"),
+        "created_at": record.text("run", "created_at"),
         "released": record.is_released(tags),
         "present": present,
         "intact": is_intact(record.version) if present else None,
-        "where": experiments.get(record.commit, record.commit) if record.commit else WORKSPACE,
+        "recorded_in": record.commit,
+        "experiment": experiments.get(record.commit or ""),
     }
 
 
@@ -57,5 +58,5 @@ def _row(fact: dict[str, Any]) -> list[str]:
     score = "-" if fact["score"] is None else f"{fact['metric']} {fact['score']:.3f}"
     states = ["-" if fact[key] is None else "yes" if fact[key] else "no" for key in ("released", "present", "intact")]
     facts = [fact["data"], fact["rows"], short(fact["commit"] or "-"), fact["created_at"]]
-    where = fact["where"] if fact["where"] == WORKSPACE else short(fact["where"])
-    return [fact["version"], score, *("-" if value is None else str(value) for value in facts), *states, where]
+    words = ["-" if value is None else str(value) for value in facts]
+    return [fact["version"], score, *words, *states, fact["experiment"] or short(fact["recorded_in"] or WORKSPACE)]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from joblib.numpy_pickle import NumpyUnpickler
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
@@ -28,7 +29,8 @@ from problem import Problem
 
 SOURCES = Path(__file__).parent
 
-# By module: single names, which are all that models of every estimator of scikit-learn were seen to need.
+# By module, single names; with the estimators, which are found by their base class, this is all that models of every
+# estimator of scikit-learn were seen to need. Nothing here does more than hold numbers or compute with them.
 NAMES = {
     "builtins": {"bytearray", "complex", "frozenset", "object", "range", "set", "slice"},
     "collections": {"OrderedDict"},
@@ -40,11 +42,29 @@ NAMES = {
     "numpy.random._pcg64": {"PCG64"},
     "numpy.random._pickle": {"__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor"},
     "numpy.random.bit_generator": {"SeedSequence", "__pyx_unpickle_SeedSequence"},
+    "scipy._lib.array_api_compat.numpy._aliases": {"asarray"},
+    "scipy.interpolate._bsplines": {"BSpline"},
+    "scipy.interpolate._interpolate": {"interp1d"},
+    "scipy.sparse._csc": {"csc_array", "csc_matrix"},
+    "scipy.sparse._csr": {"csr_array", "csr_matrix"},
+    "sklearn.calibration": {"_CalibratedClassifier"},
+    "sklearn.ensemble._hist_gradient_boosting.predictor": {"TreePredictor"},
+    "sklearn.feature_selection._univariate_selection": {"chi2", "f_classif", "f_regression"},
+    "sklearn.gaussian_process._gpc": {"_BinaryGaussianProcessClassifierLaplace"},
+    "sklearn.tree._tree": {"Tree"},
+    "sklearn.utils._bunch": {"Bunch"},
 }
-# Packages whose own classes may be built, but for those parts whose classes open files or run tests.
-CLASSES = ("sklearn.", "scipy.interpolate.", "scipy.sparse.")
-NO_CLASSES = ("sklearn.datasets", "sklearn.externals", "sklearn.utils", "sklearn.tests", "sklearn.conftest")
-CONSTRUCTORS = ("newObj", "__pyx_unpickle_")  # how Cython classes of scikit-learn are made
+# Modules of scikit-learn that hold only classes for numbers: losses, kernels, distances, trees of neighbours.
+NUMERIC_MODULES = (
+    "sklearn._loss.",
+    "sklearn.gaussian_process.kernels",
+    "sklearn.linear_model._sgd_fast",
+    "sklearn.metrics._dist_metrics",
+    "sklearn.neighbors._ball_tree",
+    "sklearn.neighbors._kd_tree",
+    "sklearn.neural_network._stochastic_optimizers",
+)
+CONSTRUCTORS = ("newObj", "__pyx_unpickle_")  # how their Cython classes are made
 
 
 class PackageNotFoundError(Problem):
@@ -92,6 +112,8 @@ def load_model(path: Path) -> Loaded:
             raise
         except Exception as error:
             raise NotIntactError(f"{path}: {packages.MODEL} cannot be loaded: {error}") from error
+    if not isinstance(model, Pipeline):
+        raise NotAPackageError(f"{path}: {packages.MODEL} holds a {type(model).__name__}, expected a Pipeline")
     return Loaded(model, manifest)
 
 
@@ -134,7 +156,7 @@ def check_versions(environment: Environment) -> None:
     for name, version in environment.packages.items():
         try:
             installed = metadata.version(name)
-        except metadata.PackageNotFoundError:
+        except (metadata.PackageNotFoundError, ValueError):  # of the second kind is a name that is empty
             installed = "none"
         if installed != version:
             lines.append(f"{name}: the model was trained with {version}, installed is {installed}")
@@ -159,21 +181,23 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
 def is_allowed(module: str, name: str) -> bool:
     """Whether a model may be made of what a module calls by this name."""
-    if "." in name:  # a path through what a module happens to import
+    if "." in name or ".tests" in module:  # a path through what a module happens to import; code that runs tests
         return False
     if name in NAMES.get(module, ()):
         return True
     if module == "numpy":
-        return _is_class(module, name, "numpy") and issubclass(getattr(np, name), np.generic)
-    if module.startswith(CLASSES) and not module.startswith(NO_CLASSES):
-        return name.startswith(CONSTRUCTORS) or _is_class(module, name, module.partition(".")[0])
-    return is_committed(module) and _is_class(module, name, module)
+        return inspect.isclass(found := getattr(np, name, None)) and issubclass(found, np.generic)
+    if module.startswith(NUMERIC_MODULES):
+        return name.startswith(CONSTRUCTORS) or _is_class_of(module, name)
+    if module.startswith("sklearn.") or is_committed(module):
+        return _is_class_of(module, name) and issubclass(getattr(import_module(module), name), BaseEstimator)
+    return False
 
 
-def _is_class(module: str, name: str, home: str) -> bool:
-    """Whether it is a class that was made in the package, not one that it imported from elsewhere."""
-    value = getattr(import_module(module), name, None)
-    return inspect.isclass(value) and value.__module__.partition(".")[0] == home
+def _is_class_of(module: str, name: str) -> bool:
+    """Whether it is a class that the module itself defines, not one that it imported from elsewhere."""
+    found = getattr(import_module(module), name, None)
+    return inspect.isclass(found) and found.__module__ == module
 
 
 def is_committed(module: str) -> bool:

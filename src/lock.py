@@ -1,9 +1,9 @@
 """`dvc.lock`: what DVC recorded of the last run of each stage, by hash."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -17,7 +17,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: str
+    path: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]
     md5: str
 
 

@@ -11,11 +11,19 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from problem import Problem
+from problem import Problem, refuse_if
 
 # Whatever else the caller set for these libraries would be a parameter that the manifest does not show.
 PREFIXES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "NUMEXPR_", "OMP_", "OPENBLAS_", "SKLEARN_", "VECLIB_")
 NAMES = ("GLIBC_TUNABLES", "PYTHONHASHSEED")
+PINS = {
+    "GLIBC_TUNABLES",
+    "NPY_DISABLE_CPU_FEATURES",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+}
 STARTED_AGAIN = "LINEAGE_STARTED_AGAIN"
 
 
@@ -45,7 +53,11 @@ def _dispatched() -> list[str]:
 
 
 def pin(variables: Mapping[str, str]) -> None:
-    """Return at once where exactly `variables` are set; otherwise start this script again with them."""
+    """Return at once where exactly `variables` are set; otherwise start this script again with them.
+
+    They may come from a package that nobody has verified yet, so no other variable than a pin is ever set.
+    """
+    refuse_if(f"{name}: is no numeric setting, so it is not set" for name in variables if name not in PINS)
     found = {name: value for name, value in os.environ.items() if _is_numeric(name)}
     if variables == found:
         return

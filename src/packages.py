@@ -31,8 +31,9 @@ def standing_manifest(folder: Path) -> Manifest | None:
 
 
 def versions() -> list[str]:
-    """The packages that stand under models/."""
-    return sorted(path.parent.name for path in MODELS.glob(f"*/{MANIFEST}"))
+    """The packages that stand under models/, whole or not."""
+    kept_by_git = (MANIFEST, REQUIREMENTS, SUMS)
+    return sorted({path.parent.name for name in kept_by_git for path in MODELS.glob(f"*/{name}") if path.is_file()})
 
 
 def leave_pointers(current: str) -> list[Path]:

@@ -5,6 +5,7 @@ so that nobody who mistypes a name has to read a traceback.
 """
 
 import difflib
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -42,6 +43,9 @@ def say(fact: str) -> None:
 
 def run(main: Callable[[], None], status: int = REFUSED) -> None:
     """Run a script's `main`; a problem that it meets is told in its lines and ends the process with `status`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up
     try:
         main()

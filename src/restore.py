@@ -114,5 +114,5 @@ def fetch(source: Version, manifest: Manifest) -> None:
     if lent:
         write(pointer, packages.pointer_to(manifest))
     target = source.folder / packages.MODEL if is_current else pointer
-    if not Tools(Path(sys.executable), Path.cwd()).run("-m", "dvc", "fetch", "--quiet", target.as_posix()) and lent:
+    if not Tools(Path(sys.executable), Path.cwd()).run("-m", "dvc", "fetch", target.as_posix()) and lent:
         pointer.unlink()

@@ -22,21 +22,22 @@ BATCH = 64 * 1024  # rows that are scored at a time
 def score_file(source: Path, target: Path, loaded: Loaded) -> int:
     """Write the rows of `source` with their predictions to `target`; returns how many there are."""
     try:
-        check_columns(next(read_batches(source, {})), loaded.manifest, source)
-        batches = read_batches(source, csv_types(loaded.manifest))
+        rows = next(read_batches(source, {}))
+        check_columns(rows, loaded.manifest, source)
+        batches = read_batches(source, csv_types(rows, loaded.manifest))
         first = score(next(batches), loaded, target)
         with replacing(target) as part, tqdm(unit=" rows", desc="scoring", disable=None, leave=False) as bar:
-            rows = 0
+            count = 0
             with _writer(part, target, first.schema) as writer:
                 for batch in chain([first], (score(batch, loaded, target) for batch in batches)):
                     writer.write_table(batch)
-                    rows += len(batch)
+                    count += len(batch)
                     bar.update(len(batch))
-            return rows
+            return count
     except StopIteration:
         raise Problem(f"{source}: expected rows, found none") from None
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise Problem(f"{source}: not readable: {' '.join(str(error).split())}") from None
+    except (pa.ArrowException, ValueError) as error:  # of the second kind are what the model says of rows
+        raise Problem(f"{source}: cannot be read or scored: {' '.join(str(error).split())}") from None
 
 
 def read_batches(path: Path, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
@@ -51,10 +52,14 @@ def read_batches(path: Path, types: dict[str, pa.DataType]) -> Iterator[pa.Table
     return (pa.Table.from_batches([batch]) for batch in batches if len(batch))
 
 
-def csv_types(manifest: Manifest) -> dict[str, pa.DataType]:
-    """The types to read a CSV's features as, so that no batch is read as another type than the first one."""
+def csv_types(rows: pa.Table, manifest: Manifest) -> dict[str, pa.DataType]:
+    """The types to read a CSV's columns as, so that no batch is read as another type than the first one.
+
+    What is no feature is passed on as the text that it is.
+    """
     types = {feature.name: pa.type_for_alias(feature.dtype) for feature in manifest.model.features}
-    return {name: pa.float64() if kind_of(found) == "number" else found for name, found in types.items()}
+    numbers = {name: pa.float64() for name, found in types.items() if kind_of(found) == "number"}
+    return dict.fromkeys(rows.column_names, pa.string()) | types | numbers
 
 
 def check_columns(rows: pa.Table, manifest: Manifest, path: Path) -> None:

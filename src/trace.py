@@ -23,9 +23,9 @@ HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}(\.dir)?")
 def answer(what: str) -> Answer:
     """Every package that came from it, or that it is a part of."""
     meanings = identify(what)
-    here = in_workspace()
-    known = [record.document for record in here]
-    records = here + [record for record in in_commits() if record.document not in known]
+    history = in_commits()
+    known = [record.document for record in history]
+    records = [record for record in in_workspace() if record.document not in known] + history
     experiments = experiments_by_commit()
     found = [(record, roles) for record in records if (roles := list(roles_of(record, meanings)))]
     facts = [describe(record, roles, experiments) for record, roles in found]
@@ -37,13 +37,15 @@ def answer(what: str) -> Answer:
 def identify(what: str) -> list[str]:
     """The hashes, or else the path, by which something may stand in a manifest."""
     path = Path(what)
+    if not what:
+        raise Problem("expected a file, a hash, a commit or a path, found nothing")
     if path.is_file():
         found = digest(path)
         return [found.md5, found.sha256]
     if path.is_dir():
         return [dvc_md5(path)]
-    if HASH.fullmatch(what):
-        return [what]
+    if HASH.fullmatch(what.lower()):
+        return [what.lower()]
     if commit := git.commit_of(what):
         return [commit]
     if git.commits_of(path, revision="--all") or "/" in what:
@@ -62,21 +64,17 @@ def places(record: Record) -> Iterator[tuple[str, str, str]]:
     """Every hash in a manifest, with its role and path."""
     for part in ("source", "train", "test"):
         for kind in ("md5", "sha256"):
-            yield f"data.{part}", _text(record.get("data", part, "path")), _text(record.get("data", part, kind))
+            yield f"data.{part}", record.text("data", part, "path") or "", record.text("data", part, kind) or ""
     for kind in ("md5", "sha256"):
-        yield "model", "", _text(record.get("model", kind))
-    for stage in record.get("stages") or ():
+        yield "model", "", record.text("model", kind) or ""
+    for stage in record.keys("stages"):
         for kind, role in (("deps", f"read by {stage}"), ("outs", f"made by {stage}")):
-            for path in record.get("stages", stage, kind) or ():
-                yield role, _text(path), _text(record.get("stages", stage, kind, path))
-    yield "requirements", "", _text(record.get("environment", "requirements_sha256"))
-    yield "commit", "", _text(record.get("run", "git", "commit"))
-    yield "baseline", "", _text(record.get("run", "experiment", "baseline"))
+            for path in record.keys("stages", stage, kind):
+                yield role, path, record.text("stages", stage, kind, path) or ""
+    yield "requirements", "", record.text("environment", "requirements_sha256") or ""
+    yield "commit", "", record.text("run", "git", "commit") or ""
+    yield "baseline", "", record.text("run", "experiment", "baseline") or ""
     yield "recorded in", "", record.commit or ""
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def describe(record: Record, roles: list[str], experiments: dict[str, str]) -> dict[str, Any]:
@@ -85,21 +83,25 @@ def describe(record: Record, roles: list[str], experiments: dict[str, str]) -> d
     return {
         "version": record.version,
         "commit": record.commit,
-        "experiment": experiments.get(record.commit or "") or record.get("run", "experiment", "name"),
+        "experiment": experiments.get(record.commit or "") or record.text("run", "experiment", "name"),
         "roles": list(dict.fromkeys(roles)),
         "metric": metric,
         "score": score,
-        "data": {key: record.get("data", "source", key) for key in ("path", "sha256", "rows")},
-        "made_from": record.get("run", "git", "commit"),
-        "model": record.get("model", "sha256"),
-        "created_at": record.get("run", "created_at"),
+        "data": {
+            "path": record.text("data", "source", "path"),
+            "sha256": record.text("data", "source", "sha256"),
+            "rows": record.get("data", "source", "rows"),
+        },
+        "made_from": record.text("run", "git", "commit"),
+        "model": record.text("model", "sha256"),
+        "created_at": record.text("run", "created_at"),
     }
 
 
 def _row(fact: dict[str, Any]) -> list[str]:
     where = fact["experiment"] or short(fact["commit"] or "workspace")
     score = "-" if fact["score"] is None else f"{fact['metric']} {fact['score']:.3f}"
-    words = [fact["data"]["path"], fact["data"]["rows"], short(_text(fact["made_from"])), short(_text(fact["model"]))]
+    words = [fact["data"]["path"], fact["data"]["rows"], short(fact["made_from"] or "-"), short(fact["model"] or "-")]
     role, *more = fact["roles"]
     return [
         fact["version"],

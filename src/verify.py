@@ -79,7 +79,7 @@ def check_folder(version: Version) -> Iterator[str]:
         return
     expected = {*packages.CHECKED, packages.SUMS, *WRITTEN_BY_DVC}
     for name in sorted({path.name for path in version.folder.iterdir()} - expected):
-        yield f"{name}: is no file of a package; remove it"
+        yield f"{name!r} is no file of a package; remove it"
 
 
 def read_files(version: Version) -> tuple[Files, list[str]]:
@@ -249,12 +249,13 @@ def check_commit(manifest: Manifest) -> Iterator[str]:
     if record.dirty:
         return
     made = [Path(path) for stage in manifest.stages.values() for path in stage.outs]
-    for path, md5 in {p: m for stage in manifest.stages.values() for p, m in stage.deps.items()}.items():
-        content = (
-            None if any(Path(path).is_relative_to(out) for out in made) else git.read_blob(record.commit, Path(path))
-        )
-        if content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-            yield f"{path}: {packages.MANIFEST} records MD5 {md5}, but commit {record.commit} has other content"
+    deps = {item for stage in manifest.stages.values() for item in stage.deps.items()}
+    kept = {path for path, _ in deps if path.isprintable() and not any(Path(path).is_relative_to(out) for out in made)}
+    blobs = git.read_blobs([f"{record.commit}:./{path}" for path in sorted(kept)])
+    for path, recorded in sorted(deps):
+        content = blobs.get(f"{record.commit}:./{path}")
+        if content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != recorded:
+            yield f"{path}: {packages.MANIFEST} records MD5 {recorded}, but commit {record.commit} has other content"
 
 
 def check_release(version: Version, manifest: Manifest, content: bytes) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A version of the model, wherever its package is: in the workspace, or in a commit of Git's history."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from parameters import read_parameters
 from problem import Problem, did_you_mean
 
 WORKSPACE = "workspace"
+PLAIN_NAME = re.compile(r"v[0-9][0-9A-Za-z.-]*")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ def find_version(what: str) -> Version:
         return Version(what)
     if commit := experiments().get(what) or git.commit_of(what):
         return Version(version_made_in(commit, what), commit)
-    if "/" not in what and (commits := git.commits_of(packages.folder_of(what) / packages.MANIFEST, revision="--all")):
-        return Version(what, commits[0])
+    path = packages.folder_of(what) / packages.MANIFEST
+    for commit in git.commits_of(path, revision="--all") if PLAIN_NAME.fullmatch(what) else ():
+        if git.read_blob(commit, path) is not None:  # the newest may be the one that removed it
+            return Version(what, commit)
     known = [*packages.versions(), *experiments(), WORKSPACE]
     raise Problem(f"'{what}' is no version, revision or experiment; {did_you_mean(what, known)}")
 
