@@ -58,7 +58,8 @@ def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:
 
 def differs_from_head(paths: Iterable[str]) -> bool:
     """Whether any of the paths is changed, added or removed with regard to HEAD; yes, where Git cannot tell."""
-    return git("status", "--porcelain", "--untracked-files=all", "--", *paths) != ""
+    status = ("status", "--porcelain", "--untracked-files=all")
+    return git("--no-optional-locks", *status, "--", *paths) != ""  # a kill must not leave a lock on the index
 
 
 def remote(root: Path | None = None) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import git
 from checksums import digest, format_sums
-from files import replacing, write
+from files import PART, replacing, write
 from manifest import Manifest, parse_manifest, read_manifest
 from problem import Problem
 
@@ -79,6 +79,8 @@ def lay_down(folder: Path, model: Path, manifest: Manifest, requirements: bytes)
     The model is copied byte for byte: loading and dumping it again would change it.
     """
     expected = manifest.model.sha256
+    for unfinished in (*folder.glob(".*.tmp"), *folder.glob(f".*{PART}")):  # of a run, or of DVC, that was killed
+        unfinished.unlink()
     if not (folder / MODEL).is_file() or digest(folder / MODEL).sha256 != expected:
         with replacing(folder / MODEL) as part:
             part.write_bytes(model.read_bytes())

@@ -1,10 +1,10 @@
 """A repository with a history to ask questions of. A test module names this one in `pytest_plugins`.
 
-    main ── v1.0.0 from the older snapshot, released
-      └── next ── v1.1.0 from the newer snapshot, checked out
-            ├── experiment `older`: the older snapshot
-            ├── experiment `worse`: a regularisation that leaves nothing to learn
-            └── experiment `forest`: another estimator
+main ── v1.0.0 from the older snapshot, released
+  └── next ── v1.1.0 from the newer snapshot, checked out
+        ├── experiment `older`: the older snapshot
+        ├── experiment `worse`: a regularisation that leaves nothing to learn
+        └── experiment `forest`: another estimator
 """
 
 import shutil
@@ -26,7 +26,8 @@ EXPERIMENTS = {
 def _story(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = fresh.copy(tmp_path_factory.mktemp("story") / "project")
     shutil.rmtree(project.path / ".git")
-    shutil.rmtree(project.path / "models/v1.0.0", ignore_errors=True)
+    shutil.rmtree(project.path / "models")
+    (project.path / "dvc.lock").unlink()
     project.run("git init -q -b main")
     for version, snapshot in [("v1.0.0", OLDER), ("v1.1.0", NEWER)]:
         project.set(data__path=snapshot, package__version=version)

@@ -6,33 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Project
-
-RELEASE = "python src/lineage.py release"
-MODELS = ("models/v1.0.0/model.joblib", "models/v1.1.0/model.joblib")
-
-
-def release(project: Project) -> None:
-    """Run the pipeline from a commit, commit what it made, and release it."""
-    project.commit("Ask for it")
-    project.run("dvc repro")
-    project.commit("Run the pipeline")
-    project.run(RELEASE)
-
-
-@pytest.fixture(scope="module")
-def two_versions(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """v1.0.0 and v1.1.0, both released and pushed to a storage beside the clone. Copy it."""
-    folder = tmp_path_factory.mktemp("versions")
-    project = finished.copy(folder / "project")
-    project.run(f"dvc remote add -q -d storage {folder / 'storage'}")
-    project.commit("Say where the models are kept")
-    project.run(RELEASE)
-    project.run("dvc push -q")
-    project.set(package__version="v1.1.0", train__estimator="random_forest")
-    release(project)
-    project.run("dvc push -q")
-    return project
+from conftest import MODELS, RELEASE, Project
 
 
 @pytest.fixture
