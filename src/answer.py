@@ -16,8 +16,8 @@ class Answer:
 
 
 def columns(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of words as a table whose columns are aligned."""
-    table = [list(row) for row in rows]
+    """Rows of words as a table whose columns are aligned; what could forge a line or move the cursor becomes '?'."""
+    table = [["".join(c if c.isprintable() else "?" for c in word) for word in row] for row in rows]
     widths = [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
 

@@ -164,9 +164,16 @@ def count_rows(before: "pa.Table", after: "pa.Table") -> tuple[int, int]:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
+    def is_number(kind: "pa.DataType") -> bool:
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
     def comparable(column: "pa.ChunkedArray", other: "pa.ChunkedArray") -> "pa.ChunkedArray":
-        same = column.type == other.type and not pa.types.is_nested(column.type)
-        return column if same else pa.array([None if value is None else repr(value) for value in column.to_pylist()])
+        types = {column.type, other.type} - {pa.null()}
+        if len(types) == 1 and not pa.types.is_nested(column.type):
+            return column.cast(types.pop())
+        if all(map(is_number, types)):
+            return column.cast(pa.float64(), safe=False)
+        return pa.array([None if value is None else repr(value) for value in column.to_pylist()], pa.string())
 
     signs = {}
     for sign, table, other in ((-1, before, after), (1, after, before)):

@@ -20,6 +20,11 @@ def _run(*arguments: str, cwd: Path | None = None, content: bytes | None = None)
     return done.stdout if done.returncode == 0 else None
 
 
+def is_repository() -> bool:
+    """Whether this folder is in a Git repository, even in one that Git refuses to read."""
+    return any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+
+
 def commit_of(revision: str, root: Path | None = None) -> str | None:
     """The commit that a revision names; None when it names none, as HEAD does before the first commit."""
     return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", cwd=root)

@@ -1,6 +1,7 @@
 """Every manifest that Git's history holds: all branches, tags and experiments, read in one pass."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Record:
         for name in self.keys("metrics"):
             value = self.get("metrics", name, "test")
             if self.get("metrics", name, "cv_mean") is not None and isinstance(value, float):
-                return name, value
+                return name, value if math.isfinite(value) else None
         return None, None
 
     def is_released(self, tags: dict[str, str]) -> bool:
@@ -70,7 +71,7 @@ def in_commits() -> list[Record]:
 
 def first_commits() -> dict[str, tuple[str, str]]:
     """The version and the first commit of each manifest's blob."""
-    if git.commit_of("HEAD") is None:
+    if not git.is_repository():
         return {}
     form = ("--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=commit %H", "--relative")
     log = git.git("-c", "log.showRoot=true", "log", *form, "--", PATTERN)
@@ -108,7 +109,7 @@ def release_tags() -> dict[str, str]:
 
 def _load(content: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(content)
+        document = json.loads(content.decode())
         if b"\\ud" in content.lower():
             json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
     except (ValueError, RecursionError):

@@ -80,7 +80,8 @@ def lay_down(folder: Path, model: Path, manifest: Manifest, requirements: bytes)
     """
     expected = manifest.model.sha256
     for unfinished in (*folder.glob(".*.tmp"), *folder.glob(f".*{PART}")):  # of a run, or of DVC, that was killed
-        unfinished.unlink()
+        if unfinished.is_file():
+            unfinished.unlink()
     if not (folder / MODEL).is_file() or digest(folder / MODEL).sha256 != expected:
         with replacing(folder / MODEL) as part:
             part.write_bytes(model.read_bytes())

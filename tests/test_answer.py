@@ -12,6 +12,10 @@ def test_columns_are_as_wide_as_their_longest_word() -> None:
     assert columns([("a", "b", "c"), ("long", "b", "longer")]) == "a     b  c\nlong  b  longer"
 
 
+def test_rows_may_have_fewer_words_than_others() -> None:
+    assert columns([("a", "b", "c"), ("longer", "b")]) == "a       b  c\nlonger  b"
+
+
 def test_no_rows_are_no_text() -> None:
     assert columns([]) == ""
 

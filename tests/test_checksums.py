@@ -134,7 +134,7 @@ def test_sha256sum_accepts_what_we_write(tmp_path: Path) -> None:
         (b"", ["SHA256SUMS: does not name a", "SHA256SUMS: does not name b"]),
         (format_sums({"a": A}), ["SHA256SUMS: does not name b"]),
         (format_sums({"a": A, "b": B, "c": A}), ["SHA256SUMS: names 'c', which is no file of a package"]),
-        (format_sums({"a": A, "b": B}) * 2, ["SHA256SUMS: names a twice", "SHA256SUMS: names b twice"]),
+        (format_sums({"a": A, "b": B}) * 2, ["SHA256SUMS: names a 2 times", "SHA256SUMS: names b 2 times"]),
         (
             format_sums({"a": A, "../b": B}),
             ["SHA256SUMS: line 1 is not 'SHA-256, two spaces, file name'", "SHA256SUMS: does not name b"],

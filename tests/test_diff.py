@@ -89,8 +89,19 @@ def test_versions_revisions_experiments_and_the_workspace_can_be_compared(before
 
 @pytest.mark.parametrize(("one", "other"), [("v1.1.0", "v1.1.0"), ("v1.1.0", "next"), ("workspace", "HEAD")])
 @pytest.mark.usefixtures("story")
-def test_the_same_lineage_under_two_names_has_no_changes(one: str, other: str) -> None:
+def test_the_same_lineage_under_two_names_is_said_to_be_the_same(one: str, other: str) -> None:
     assert answer(one, other).facts["changes"] == {}
+    assert answer(one, other).text == f"{one} and {other} have the same lineage"
+
+
+def test_another_model_of_the_same_inputs_is_named(own: Project) -> None:
+    file = own.path / "models/v1.1.0/manifest.json"
+    whole = json.loads(file.read_bytes())
+    before = whole["model"]["sha256"]
+    whole["model"]["sha256"] = "0" * 64
+    file.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+
+    assert answer("next", "v1.1.0").text == f"the same inputs, another model: sha256 {before[:12]} → {'0' * 12}"
 
 
 @pytest.mark.usefixtures("story")
@@ -199,8 +210,20 @@ def test_rows_are_counted_as_often_as_they_are_there(before: list[Any], after: l
     assert count_rows(*tables) == ((other - one).total(), (one - other).total())
 
 
-def test_whole_numbers_and_fractions_of_the_same_value_are_the_same_row() -> None:
-    assert count_rows(pa.table({"x": [1, 2]}), pa.table({"x": [1.0, 2.5]})) == (1, 1)
+@pytest.mark.parametrize(
+    ("before", "after", "counted"),
+    [
+        ({"x": [1, 2]}, {"x": ["2", "3"]}, (2, 2)),
+        ({"x": [True]}, {"x": [1]}, (1, 1)),
+        ({"": [1, 2], "x": [1, 1]}, {"": [2, 3], "x": [1, 1]}, (1, 1)),
+        ({"x": [[1], [2]]}, {"x": [[2], [2]]}, (1, 1)),
+        ({"x": [None, 1.0, 1.0]}, {"x": [None, 1.0]}, (0, 1)),
+    ],
+)
+def test_rows_of_any_readable_tables_can_be_counted(
+    before: dict[str, Any], after: dict[str, Any], counted: tuple[int, int]
+) -> None:
+    assert count_rows(pa.table(before), pa.table(after)) == counted
 
 
 def fitted(scores: Any, **train: Any) -> Manifest:
@@ -221,6 +244,17 @@ def test_the_margin_is_that_of_nadeau_and_bengio() -> None:
     assert paired["folds"] == 5
     assert paired["mean"] == pytest.approx(0.028)
     assert paired["margin"] == pytest.approx(2.78 * spread * math.sqrt(1 / 5 + 1 / 4))
+
+
+@pytest.mark.parametrize(("folds", "quantile"), [(2, 12.71), (10, 2.262), (11, 2.228), (20, 2.093), (100, 1.984)])
+def test_the_interval_is_one_of_95_percent_for_any_number_of_folds(folds: int, quantile: float) -> None:
+    one, other = fitted([0.0] * folds, folds=folds), fitted([k / 100 for k in range(folds)], folds=folds)
+    paired = compare_folds(one, other)
+
+    assert paired
+    assert paired["margin"] == pytest.approx(
+        quantile * paired["std"] * math.sqrt(1 / folds + 1 / (folds - 1)), rel=2e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,6 +281,9 @@ def test_a_difference_is_more_than_noise_when_the_folds_agree_on_it(after: list[
         fitted([0.8] * 5, seed=7),
         fitted(None),
         fitted([]),
+        fitted(["a"] * 5),
+        fitted(5),
+        fitted("abcde"),
     ],
 )
 def test_folds_of_other_rows_are_not_paired(other: Manifest) -> None:

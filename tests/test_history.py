@@ -10,15 +10,16 @@ from conftest import Project
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from git import read_blobs
 from history import (
     Record,
     experiments,
     experiments_by_commit,
     in_commits,
     in_workspace,
-    read_blobs,
     release_tags,
 )
+from problem import Problem
 
 pytest_plugins = ["story_repository"]
 
@@ -108,6 +109,7 @@ GARBAGE = [
     b"[" * 1_000_000,
     b'{"k":' * 1_000_000,
     b'{"k": ' + b"9" * 5000 + b"}",
+    b'{"k": "\\ud800"}',
 ]
 
 
@@ -120,13 +122,43 @@ def test_what_is_no_json_object_is_left_out(record: Write, garbage: bytes) -> No
     assert in_workspace() == [Record("v2", None, {"k": 2})]
 
 
+@pytest.mark.parametrize("entry", ["160000,1111111111111111111111111111111111111111", "120000,{blob}"])
+def test_a_submodule_or_a_link_where_a_manifest_would_be_is_left_out(record: Write, entry: str) -> None:
+    commit = record(v1=b'{"k": 1}')
+    Path("target").write_bytes(b'{"k": 2}')
+    entry = entry.format(blob=run("git hash-object -w target"))
+    run(f"git update-index --add --cacheinfo {entry},models/v2/manifest.json")
+    run("git commit -q -m Entry")
+
+    assert in_commits() == [Record("v1", commit, {"k": 1})]
+
+
+@pytest.mark.parametrize("lost", ["HEAD:models/v1/manifest.json", "HEAD~1"])
+def test_a_history_that_lacks_an_object_is_refused_and_not_cut_short(record: Write, lost: str) -> None:
+    record(v0=b'{"k": 0}')
+    record(v1=b'{"k": 1}')
+    name = run(f"git rev-parse {lost}")
+    Path(f".git/objects/{name[:2]}/{name[2:]}").unlink()
+
+    with pytest.raises(Problem, match=r"git fsck says what is damaged$"):
+        in_commits()
+
+
+@pytest.mark.parametrize("setting", ["log.showRoot false", "log.follow true", "color.ui always", "log.decorate full"])
+def test_no_setting_of_git_hides_a_manifest(record: Write, setting: str) -> None:
+    commit = record(v1=b'{"k": 1}')
+    run(f"git config {setting}")
+
+    assert in_commits() == [Record("v1", commit, {"k": 1})]
+
+
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(contents=st.lists(st.binary() | st.binary().map(lambda content: content + b"\n"), max_size=5, unique=True))
-def test_blobs_of_any_bytes_come_back_whole_and_in_order(record: Write, contents: list[bytes]) -> None:
+def test_blobs_of_any_bytes_come_back_whole(record: Write, contents: list[bytes]) -> None:
     record(**{f"v{k}": content for k, content in enumerate(contents)})
     blobs = [run(f"git rev-parse HEAD:models/v{k}/manifest.json") for k in range(len(contents))]
 
-    assert list(read_blobs(blobs)) == list(zip(blobs, contents, strict=True))
+    assert read_blobs(blobs) == dict(zip(blobs, contents, strict=True))
 
 
 def test_experiments_are_known_by_name_and_by_commit(record: Write) -> None:
@@ -173,6 +205,8 @@ def test_a_value_that_is_not_there_is_none(keys: tuple[str, ...], value: object)
         ({"baseline": {"r2": 0.0}, "r2": {"test": 0.75, "cv_mean": 0.7}}, ("r2", 0.75)),
         ({"test": {"accuracy": 1.0}}, (None, None)),
         ({"r2": {"test": "high", "cv_mean": 0.7}}, (None, None)),
+        ({"r2": {"test": 10**400, "cv_mean": 0.7}}, (None, None)),
+        (5, (None, None)),
         ([{"r2": 1}], (None, None)),
         ("r2", (None, None)),
         (None, (None, None)),

@@ -36,6 +36,15 @@ def test_what_holds_is_answered_on_stdout_alone_and_as_json_the_same_each_time(s
     assert {done.stderr for done in (told, once, again)} == {""}
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("asked", ["list", "show v1.1.0", "diff v1.0.0 v1.1.0"])
+def test_what_the_encoding_of_stdout_lacks_ends_no_answer(story: Project, asked: str, encoding: str) -> None:
+    done = story.run(f"python src/lineage.py {asked}", PYTHONIOENCODING=encoding)
+
+    assert done.stdout.strip()
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("asked", DOES_NOT_HOLD)
 @pytest.mark.parametrize("form", ["", "--json"])
 def test_what_does_not_hold_is_answered_and_ends_with_1(story: Project, asked: str, form: str) -> None:

@@ -24,7 +24,7 @@ def state_of(version: str) -> tuple[Any, ...]:
 def test_the_versions_of_the_workspace_are_listed_with_what_their_manifests_say(story: Project) -> None:
     facts = answer(everywhere=False).facts
 
-    assert [(fact["version"], fact["where"]) for fact in facts] == [("v1.0.0", "workspace"), ("v1.1.0", "workspace")]
+    assert [(fact["version"], fact["recorded_in"]) for fact in facts] == [("v1.0.0", None), ("v1.1.0", None)]
     for fact, data, commit in zip(facts, (OLDER, NEWER), ("HEAD~3", "HEAD~1"), strict=True):
         manifest = json.loads((story.path / "models" / fact["version"] / "manifest.json").read_bytes())
         assert fact["data"] == data
@@ -41,14 +41,14 @@ def test_the_versions_of_the_workspace_are_listed_with_what_their_manifests_say(
 def test_all_are_also_those_of_history_and_experiments_each_once() -> None:
     facts = answer(everywhere=True).facts
 
-    assert sorted((fact["version"], fact["where"], fact["data"]) for fact in facts) == [
-        ("v1.0.0", "workspace", OLDER),
+    assert sorted((fact["version"], fact["experiment"] or "", fact["data"]) for fact in facts) == [
+        ("v1.0.0", "", OLDER),
+        ("v1.1.0", "", NEWER),
         ("v1.1.0", "forest", NEWER),
         ("v1.1.0", "older", OLDER),
-        ("v1.1.0", "workspace", NEWER),
         ("v1.1.0", "worse", NEWER),
     ]
-    assert [fact["where"] for fact in facts if fact["present"]] == ["workspace", "workspace"]
+    assert [fact["present"] for fact in facts] == [fact["recorded_in"] is None for fact in facts]
     assert {fact["intact"] for fact in facts if not fact["present"]} == {None}
 
 
@@ -57,7 +57,7 @@ def test_a_version_that_left_the_workspace_is_listed_with_its_commit(own: Projec
     shutil.rmtree(own.path / "models/v1.0.0")
 
     assert [fact["version"] for fact in answer(everywhere=False).facts] == ["v1.1.0"]
-    assert [fact["where"] for fact in answer(everywhere=True).facts if fact["version"] == "v1.0.0"] == [commit]
+    assert [fact["recorded_in"] for fact in answer(everywhere=True).facts if fact["version"] == "v1.0.0"] == [commit]
 
 
 @pytest.mark.usefixtures("story")
@@ -125,6 +125,8 @@ def test_where_there_is_no_version_the_answer_says_how_to_make_one(
     "document",
     [
         {"metrics": None, "data": None, "run": None, "stages": None},
+        {"metrics": 5, "data": True, "run": {"git": {"commit": 5}}, "stages": 5},
+        {"metrics": {"r2": {"test": 10**400, "cv_mean": 1}}, "run": {"git": {"commit": {"a": 1}}}},
         {"metrics": [1, {}], "data": [], "run": "today", "name": 5},
         {"metrics": {"r2": {"test": True, "cv_mean": "much"}}, "data": {"source": {"path": [1], "rows": {}}}},
         {"metrics": {"r2": {"test": float("nan"), "cv_mean": 1}}, "run": {"git": [], "created_at": 5}},
@@ -138,5 +140,21 @@ def test_a_manifest_of_any_other_form_is_listed_with_what_can_be_read(
     shutil.rmtree("models/v2")
     found = answer(everywhere=True)
 
-    assert [(fact["version"], fact["where"]) for fact in found.facts] == [("v1", "workspace"), ("v2", commit)]
+    assert [(fact["version"], fact["recorded_in"]) for fact in found.facts] == [("v1", None), ("v2", commit)]
     assert [line.split()[0] for line in found.text.splitlines()] == ["VERSION", "v1", "v2"]
+
+
+def test_a_folder_where_a_manifest_would_be_is_passed_over(own: Project) -> None:
+    (own.path / "models/v9.9.9/manifest.json").mkdir(parents=True)
+
+    assert [fact["version"] for fact in answer(everywhere=True).facts[:2]] == ["v1.0.0", "v1.1.0"]
+
+
+def test_the_name_of_an_experiment_is_listed_whole(own: Project) -> None:
+    commit, reference = own.run(
+        "git for-each-ref --format='%(objectname) %(refname)' refs/exps/*/*/worse"
+    ).stdout.split()
+    own.run(f"git update-ref {reference.removesuffix('worse')}pockmarked-vambrace {commit}")
+    own.run(f"git update-ref -d {reference}")
+
+    assert "pockmarked-vambrace" in answer(everywhere=True).text.split()

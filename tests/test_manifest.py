@@ -128,7 +128,7 @@ DROP = b'      "drop": []\n'
 def test_what_packaging_would_write_otherwise_is_no_manifest(content: bytes) -> None:
     assert content != to_json(document())
     assert problems_of(content) == (
-        "manifest.json: expected the form in which packaging writes it; a key is there twice or displaced",
+        "manifest.json: expected exactly the form in which packaging writes it; dvc repro makes it anew",
     )
 
 

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from frame import to_frame, to_target
 from model import (
     build_object,
     build_pipeline,
@@ -26,7 +27,6 @@ from model import (
 )
 from parameters import Data, Estimator, Package, Parameters, Prepare, Train
 from problem import Problem
-from table import to_frame, to_target
 
 PLACE = "params.yaml: estimators.mine"
 LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}

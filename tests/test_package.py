@@ -136,7 +136,7 @@ def test_packaging_again_mends_a_package_that_was_damaged(project: Project, name
 def born(document: Manifest, *, dirty: bool | None, at: str) -> Manifest:
     """The same lineage with another `run`; `dirty` None means without Git."""
     run = document.run.model_dump()
-    run["git"] = None if dirty is None else {"commit": "0" * 40, "dirty": dirty, "remote": None}
+    run["git"] = None if dirty is None else {"commit": document.run.git.commit, "dirty": dirty, "remote": None}
     return Manifest.model_validate(document.model_dump() | {"run": run | {"created_at": at}})
 
 
@@ -145,14 +145,27 @@ def born(document: Manifest, *, dirty: bool | None, at: str) -> Manifest:
     [(False, False, 0), (False, True, 0), (True, True, 0), (True, False, 1), (None, False, 1), (None, None, 0)],
 )
 def test_the_first_birth_is_kept_unless_a_clean_run_can_replace_another(
-    finished: Project, first: bool | None, second: bool | None, kept: int
+    finished: Project, monkeypatch: pytest.MonkeyPatch, first: bool | None, second: bool | None, kept: int
 ) -> None:
+    monkeypatch.chdir(finished.path)
     document = read_manifest(finished.path / PACKAGE / "manifest.json")
     births = [
         born(document, dirty=dirty, at=f"202{k}-01-01T00:00:00Z") for k, dirty in enumerate((first, second), start=1)
     ]
 
     assert package.with_first_birth(births[1], births[0]) is births[kept]
+
+
+def test_a_birth_in_another_repository_is_replaced_by_a_clean_run(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes a repository of their own from the template has none of the template's commits."""
+    monkeypatch.chdir(finished.path)
+    document = read_manifest(finished.path / PACKAGE / "manifest.json")
+    here, elsewhere = born(document, dirty=False, at="2021-01-01T00:00:00Z"), document.model_dump()
+    elsewhere["run"]["git"]["commit"] = "0" * 40
+
+    assert package.with_first_birth(here, Manifest.model_validate(elsewhere)) is here
 
 
 def test_another_lineage_is_a_new_birth(finished: Project) -> None:

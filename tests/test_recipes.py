@@ -119,3 +119,26 @@ def test_two_branches_that_each_made_a_version_merge_with_the_recipe(
     assert project.run("git status --porcelain").stdout == ""
     project.run("dvc checkout")
     project.run("python src/lineage.py verify v1.0.0 v1.1.0 v1.2.0 v1.3.0")
+
+
+def test_no_version_is_lost_from_the_first_release_to_a_strangers_roll_back(
+    two_versions: Project, tmp_path: Path
+) -> None:
+    """`two_versions` made, released and pushed v1.0.0, then v1.1.0; here the rest of the story."""
+    first = two_versions.copy(tmp_path / "first")
+    first.set(train__seed=7)
+    assert "released as penguins@v1.1.0, so it is not overwritten" in first.run("dvc repro", check=False).stderr
+    first.run("git checkout -q params.yaml")
+    first.run("dvc repro")
+
+    first.run(f"git clone -q . {tmp_path / 'stranger'}")
+    stranger = Project(tmp_path / "stranger")
+    stranger.run("dvc pull -q")
+    stranger.run("python src/lineage.py verify v1.0.0 v1.1.0")
+    follow(stranger, recipe("Roll back"))
+    stranger.run("python src/predict.py models/v1.0.0 data/raw/penguins_v1.0.0.parquet scored.csv")
+
+    first.run("dvc gc -w -c -f")
+    shutil.rmtree(first.path / ".dvc/cache")
+    first.run("dvc pull -q")
+    first.run("python src/lineage.py verify v1.0.0 v1.1.0")

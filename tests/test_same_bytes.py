@@ -18,6 +18,13 @@ OUTPUTS = ("models/candidate", "reports")
 needs_emulator = pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-x86_64 (Debian: qemu-user)")
 
 
+@pytest.fixture(autouse=True)
+def _unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn, which other tests import here, sets some variables; with them, an emulated run would restart."""
+    for name in [name for name in os.environ if name.startswith(numeric.PREFIXES)]:
+        monkeypatch.delenv(name)
+
+
 def emulating(processor: str) -> str:
     """Train on another processor. The pins must be set beforehand: a program that starts itself again runs natively."""
     return f"qemu-x86_64 -cpu {processor} {sys.executable} src/train.py"

@@ -198,11 +198,11 @@ def test_a_regression_has_a_prediction_and_no_probabilities(loaded: Loaded, tmp_
     ("name", "content", "message"),
     [
         ("in.csv", None, "in.csv: not found"),
-        ("in.csv", b"", "in.csv: not readable: Empty CSV file"),
+        ("in.csv", b"", "in.csv: cannot be read or scored: Empty CSV file"),
         ("in.csv", b"species,island\n", "in.csv: expected rows, found none"),
-        ("in.csv", b"species,island\nAdelie\n", "in.csv: not readable: CSV parse error"),
-        ("in.parquet", b"PAR1", "in.parquet: not readable: "),
-        ("in.parquet", b"", "in.parquet: not readable: "),
+        ("in.csv", b"species,island\nAdelie\n", "in.csv: cannot be read or scored: CSV parse error"),
+        ("in.parquet", b"PAR1", "in.parquet: cannot be read or scored: "),
+        ("in.parquet", b"", "in.parquet: cannot be read or scored: "),
     ],
 )
 def test_what_is_no_table_is_refused_in_a_sentence(
@@ -239,6 +239,6 @@ def test_a_row_that_cannot_be_read_leaves_the_output_that_stood_there(loaded: Lo
 def test_every_type_that_a_feature_can_have_is_known_when_a_csv_is_read(loaded: Loaded, kind: pa.DataType) -> None:
     feature = Feature(name="x", dtype=str(kind), nullable=False)
     model = loaded.manifest.model.model_copy(update={"features": [feature]})
-    types = csv_types(loaded.manifest.model_copy(update={"model": model}))
+    types = csv_types(pa.table({"x": []}), loaded.manifest.model_copy(update={"model": model}))
 
     assert types == {"x": kind if kind in {pa.bool_(), pa.string()} else pa.float64()}

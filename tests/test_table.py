@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frame import to_frame, to_target
 from problem import Problem
-from table import kind_of, normalise, problems_of_column, read_table, to_frame, to_target, write_table
+from table import kind_of, normalise, problems_of_column, read_table, write_table
 
 TEN = pa.table(
     {

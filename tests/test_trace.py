@@ -16,17 +16,17 @@ from problem import Problem
 pytest_plugins = ["story_repository"]
 
 OLDER, NEWER = "data/raw/penguins_v1.0.0.parquet", "data/raw/penguins_v1.1.0.parquet"
-FROM_OLDER = {("v1.0.0", "workspace"), ("v1.1.0", "older")}
-FROM_NEWER = {("v1.1.0", "workspace"), ("v1.1.0", "worse"), ("v1.1.0", "forest")}
+FROM_OLDER = {("v1.0.0", None), ("v1.1.0", "older")}
+FROM_NEWER = {("v1.1.0", None), ("v1.1.0", "worse"), ("v1.1.0", "forest")}
 
 
-def found(what: str | Path) -> set[tuple[str, str]]:
-    """The versions in an answer, each with where it is; none twice."""
+def found(what: str | Path) -> set[tuple[str, str | None]]:
+    """The versions in an answer, each with the experiment that it is of; none twice."""
     facts = answer(str(what)).facts
-    places = {(fact["version"], fact["experiment"] or fact["commit"] or "workspace") for fact in facts}
+    models = {(fact["version"], fact["experiment"]) for fact in facts}
 
-    assert len(places) == len(facts)
-    return places
+    assert len(models) == len(facts)
+    return models
 
 
 def walked(project: Project, text: str) -> set[str]:
@@ -43,7 +43,9 @@ def walked(project: Project, text: str) -> set[str]:
 
 @pytest.mark.parametrize(("snapshot", "models"), [(OLDER, FROM_OLDER), (NEWER, FROM_NEWER)])
 @pytest.mark.usefixtures("story")
-def test_a_snapshot_leads_to_exactly_the_models_that_came_from_it(snapshot: str, models: set[tuple[str, str]]) -> None:
+def test_a_snapshot_leads_to_exactly_the_models_that_came_from_it(
+    snapshot: str, models: set[tuple[str, str | None]]
+) -> None:
     assert found(snapshot) == models
 
 
@@ -52,11 +54,18 @@ def test_the_answer_is_that_of_a_walk_through_every_commit(story: Project) -> No
         assert {fact["created_at"] for fact in answer(snapshot).facts} == walked(story, f'"{snapshot}": "')
 
 
+@pytest.mark.usefixtures("story")
+def test_nothing_is_nothing_to_look_for() -> None:
+    with pytest.raises(Problem, match=r"^expected a file, a hash, a commit or a path, found nothing$"):
+        answer("")
+
+
 def test_a_snapshot_is_known_by_its_bytes_under_any_name_and_by_its_hashes(story: Project, tmp_path: Path) -> None:
     copied = Path(shutil.copy(story.path / OLDER, tmp_path / "found on a disk.bin"))
     source = answer(OLDER).facts[0]["data"]
 
     assert found(copied) == found(source["sha256"]) == found(source["sha256"][:7]) == FROM_OLDER
+    assert found(source["sha256"].upper()) == FROM_OLDER
 
 
 def test_a_snapshot_that_is_gone_is_traced_by_the_path_that_it_had(own: Project) -> None:
@@ -119,12 +128,12 @@ def test_a_file_of_code_leads_to_the_models_that_it_made_and_another_content_to_
 @pytest.mark.parametrize(
     ("revision", "models"),
     [
-        ("HEAD~3", {("v1.0.0", "workspace")}),
-        ("HEAD~1", {("v1.1.0", "workspace")}),
+        ("HEAD~3", {("v1.0.0", None)}),
+        ("HEAD~1", {("v1.1.0", None)}),
     ],
 )
 def test_a_commit_leads_to_the_models_that_were_made_from_it(
-    story: Project, revision: str, models: set[tuple[str, str]]
+    story: Project, revision: str, models: set[tuple[str, str | None]]
 ) -> None:
     commit = story.run(f"git rev-parse {revision}").stdout.strip()
 
@@ -148,11 +157,28 @@ def test_requirements_are_known_by_the_copy_in_a_package() -> None:
     assert all("requirements" in fact["roles"] for fact in told.facts)
 
 
-def test_a_commit_that_recorded_a_version_leads_to_it(own: Project) -> None:
-    shutil.rmtree(own.path / "models")
+@pytest.mark.parametrize("standing", [True, False])
+def test_a_commit_that_recorded_a_version_leads_to_it_whether_it_still_stands_or_not(
+    own: Project, standing: bool
+) -> None:
     recorded = own.run("git rev-parse main").stdout.strip()
+    if not standing:
+        shutil.rmtree(own.path / "models")
 
-    assert found("main") == found("penguins@v1.0.0") == {("v1.0.0", recorded)}
+    assert found("main") == found("penguins@v1.0.0") == {("v1.0.0", None)}
+    assert [fact["commit"] for fact in answer("main").facts] == [recorded]
+
+
+def test_a_package_that_no_commit_has_is_found_in_the_workspace(own: Project) -> None:
+    file = own.path / "models/v1.0.0/manifest.json"
+    file.write_text(file.read_text().replace('"rows": 224', '"rows": 225'))
+    facts = [fact for fact in answer(OLDER).facts if not fact["experiment"]]
+
+    assert [(fact["version"], fact["data"]["rows"], fact["commit"] is None) for fact in facts] == [
+        ("v1.0.0", 225, True),
+        ("v1.0.0", 224, False),
+    ]
+    assert answer(OLDER).text.splitlines()[1].split()[:2] == ["v1.0.0", "workspace"]
 
 
 @pytest.mark.parametrize("what", ["0" * 32, "f" * 64, "README.md", "data/raw/none.parquet"])
@@ -164,7 +190,7 @@ def test_what_no_model_came_from_does_not_hold(what: str) -> None:
     assert re.fullmatch(rf"no package came from {what} \(.+\)", told.text)
 
 
-@pytest.mark.parametrize("what", ["penguin", "abc", "--all", "HEAD~99", "a\0b"])
+@pytest.mark.parametrize("what", ["penguin", "abc", "0" * 65, "--all", "HEAD~99", "a\0b"])
 @pytest.mark.usefixtures("story")
 def test_what_is_nothing_at_all_cannot_be_answered(what: str) -> None:
     with pytest.raises(Problem) as problem:
@@ -178,7 +204,8 @@ def test_the_table_has_a_line_for_each_model_with_as_what_it_was_found() -> None
     header, *lines = answer(OLDER).text.splitlines()
 
     assert header.split() == ["VERSION", "WHERE", "AS", "SCORE", "DATA", "ROWS", "CODE", "MODEL", "CREATED"]
-    assert [line.split()[:2] for line in lines] == [["v1.0.0", "workspace"], ["v1.1.0", "older"]]
+    assert {line.split()[0] for line in lines} == {"v1.0.0", "v1.1.0"}
+    assert any(line.split()[1] == "older" for line in lines)
     assert all(f"data.source {OLDER}" in line for line in lines)
 
 
@@ -193,8 +220,10 @@ def test_the_table_has_a_line_for_each_model_with_as_what_it_was_found() -> None
         b'{"stages": [{}, 1], "data": "x", "model": [], "run": 5}',
         b'{"stages": {"train": null, "prepare": {"deps": [1, null], "outs": "abc"}}, "environment": [1]}',
         b'{"data": {"source": {"md5": 5, "path": {}}}, "run": {"git": {"commit": []}, "experiment": 1}}',
+        b'{"stages": 5, "metrics": true}',
+        b'{"stages": {"train": {"deps": 5, "outs": true}}}',
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_a_manifest_of_garbage_does_not_hide_the_others(own: Project, garbage: bytes) -> None:
     for name in ("v0.0.1", "v9.9.9"):
@@ -211,7 +240,7 @@ def test_whatever_stands_where_a_hash_is_expected_can_be_shown(record: Callable[
     document: dict[str, Any] = {
         "data": {"source": {"md5": "a" * 32, "path": {"a": 1}, "rows": [1]}},
         "model": {"sha256": 5},
-        "run": {"git": {"commit": [1]}, "created_at": {}},
+        "run": {"git": {"commit": [1]}, "created_at": {}, "experiment": {"name": {"a": 1}}},
     }
     record(v1=json.dumps(document).encode())
 

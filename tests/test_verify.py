@@ -86,7 +86,7 @@ def test_each_extra_file_has_its_line(name: str) -> None:
     (PACKAGE / name).mkdir() if name == "sub" else (PACKAGE / name).touch()
     (PACKAGE / "another").touch()
 
-    assert problems() == [f"{n}: is no file of a package; remove it" for n in sorted(["another", name])]
+    assert problems() == [f"{n!r} is no file of a package; remove it" for n in sorted(["another", name])]
 
 
 @pytest.mark.usefixtures("here")

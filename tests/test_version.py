@@ -59,6 +59,14 @@ def test_a_version_of_another_branch_is_found_when_no_folder_has_it(own: Project
     assert find_version("v1.1.0").manifest().version == "v1.1.0"
 
 
+def test_a_version_that_was_removed_is_found_where_it_last_was(own: Project) -> None:
+    own.run("git rm -qr models/v1.0.0")
+    own.commit("Remove v1.0.0")
+    shutil.rmtree(own.path / "models/v1.0.0", ignore_errors=True)
+
+    assert find_version("v1.0.0").manifest().version == "v1.0.0"
+
+
 @pytest.mark.parametrize(
     ("what", "hint"),
     [
@@ -66,6 +74,7 @@ def test_a_version_of_another_branch_is_found_when_no_folder_has_it(own: Project
         ("forrest", "did you mean 'forest'?"),
         ("", "known: forest, older, v1.0.0, v1.1.0, workspace, worse"),
         ("../v1.0.0", "did you mean 'v1.0.0'?"),
+        ("v*", "known: forest, older, v1.0.0, v1.1.0, workspace, worse"),
         ("--all", "known: forest, older, v1.0.0, v1.1.0, workspace, worse"),
         ("a\0b", "known: forest, older, v1.0.0, v1.1.0, workspace, worse"),
         ("HEAD^{tree}", "known: forest, older, v1.0.0, v1.1.0, workspace, worse"),
