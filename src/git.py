@@ -1,6 +1,7 @@
 """What Git knows of this repository. Everything here answers None or nothing where there is no Git."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,8 +22,9 @@ def _run(*arguments: str, cwd: Path | None = None, content: bytes | None = None)
 
 
 def is_repository() -> bool:
-    """Whether this folder is in a Git repository, even in one that Git refuses to read."""
-    return any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+    """Whether there is a Git, and this folder in a repository of it, even in one that it refuses to read."""
+    above = (Path.cwd(), *Path.cwd().parents)
+    return shutil.which("git") is not None and any((folder / ".git").exists() for folder in above)
 
 
 def commit_of(revision: str, root: Path | None = None) -> str | None:

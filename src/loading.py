@@ -51,6 +51,7 @@ NAMES = {
     "sklearn.ensemble._hist_gradient_boosting.predictor": {"TreePredictor"},
     "sklearn.feature_selection._univariate_selection": {"chi2", "f_classif", "f_regression"},
     "sklearn.gaussian_process._gpc": {"_BinaryGaussianProcessClassifierLaplace"},
+    "sklearn.model_selection._split": {"KFold", "ShuffleSplit", "StratifiedKFold", "StratifiedShuffleSplit"},
     "sklearn.tree._tree": {"Tree"},
     "sklearn.utils._bunch": {"Bunch"},
 }

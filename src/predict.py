@@ -11,7 +11,7 @@ from pathlib import Path
 import numeric
 import packages
 from manifest import read_manifest
-from problem import refuse_if, run, say
+from problem import Problem, refuse_if, run, say
 
 FORMATS = (".csv", ".parquet")
 
@@ -37,6 +37,8 @@ def main() -> None:
         for path in (asked.input, asked.output)
         if path.suffix not in FORMATS
     )
+    if asked.output.resolve() == asked.input.resolve():
+        raise Problem(f"{asked.output}: is the input, which is not overwritten; name another output")
     numeric.pin(read_manifest(asked.package / packages.MANIFEST).environment.numeric)
     # Late: these load the numeric libraries, which read what `pin` sets when they are loaded.
     from loading import load_model  # noqa: PLC0415

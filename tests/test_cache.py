@@ -57,7 +57,18 @@ def test_a_cached_file_is_found_by_its_hash(dvc: Path) -> None:
     assert cache.find(MD5[::-1]) is None
 
 
-@pytest.mark.parametrize("md5", ["", "..", f"../{MD5[3:]}", MD5.upper(), f"{MD5}\n", f"{MD5}.dir", MD5[:2], "\0" * 32])
-@pytest.mark.usefixtures("dvc")
-def test_nothing_is_looked_up_by_what_is_no_hash(md5: str) -> None:
+@pytest.mark.parametrize(
+    "md5", [MD5.upper(), f"{MD5}\n", f"{MD5}.dir", MD5[:2], f"..{MD5[2:]}", f"{MD5[:2]}/{MD5[2:]}"]
+)
+def test_nothing_is_looked_up_by_what_is_no_hash(dvc: Path, md5: str) -> None:
+    """There is a file in each place that they would lead to."""
+    path = dvc / "cache/files/md5" / md5[:2] / (md5[2:] or "file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
     assert cache.find(md5) is None
+
+
+@pytest.mark.usefixtures("dvc")
+def test_a_hash_with_a_nul_is_none() -> None:
+    assert cache.find("\0" * 32) is None

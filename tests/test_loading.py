@@ -385,6 +385,7 @@ def test_the_malicious_models_would_leave_a_mark_if_they_were_loaded(tmp_path: P
         ("numpy.lib._npyio_impl", "NpzFile"),
         ("joblib.numpy_pickle_compat", "NDArrayWrapper"),
         ("joblib.memory", "Memory"),
+        ("sklearn.neighbors._kd_tree", "newObj.__self__"),
         ("sklearn.pipeline", "islice"),
         ("sklearn.pipeline", "make_pipeline"),
         ("sklearn.pipeline", "no_such_name"),

@@ -91,3 +91,13 @@ def test_a_model_of_another_environment_scores_nothing(project: Project) -> None
         "error: install the requirements.txt of the package, then load it",
     ]
     assert not (project.path / "scored.csv").exists()
+
+
+def test_the_input_is_not_overwritten(project: Project) -> None:
+    table = "data/raw/penguins_v1.0.0.parquet"
+    before = (project.path / table).read_bytes()
+    done = project.run(f"python src/predict.py models/v1.0.0 {table} ./{table}", check=False)
+
+    assert done.returncode == 1
+    assert "is the input, which is not overwritten; name another output" in done.stderr
+    assert (project.path / table).read_bytes() == before
