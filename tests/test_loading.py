@@ -34,12 +34,15 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
 )
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.feature_selection import SelectFromModel
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import KNNImputer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, RANSACRegressor, Ridge, SGDClassifier
+from sklearn.metrics._scorer import _PassthroughScorer
 from sklearn.multiclass import OneVsRestClassifier, OutputCodeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
@@ -56,6 +59,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 import packages
+import tools
 from checksums import digest, format_sums
 from files import to_json
 from loading import (
@@ -499,3 +503,35 @@ def test_no_other_file_of_src_unpickles_anything() -> None:
             found += [path.name for name in names if name in UNPICKLING | LOADERS | {"NumpyUnpickler"}]
 
     assert set(found) == {"loading.py"}
+
+
+def test_a_chain_of_allowed_classes_runs_no_program(package: Path) -> None:
+    """A scorer that calls its estimator, which reads what it is given, which is a command of this repository."""
+    mark, program = package.parent / "mark", package.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    name = NotFittedError(str(program))
+    name.parent = "/tmp"  # noqa: S108
+    reader = HashingVectorizer(input="file", n_features=4)
+    inner = make_pipeline(reader, Ridge().fit([[0, 0, 0, 0], [1, 0, 0, 0]], [0, 1]))
+    command = tools.Tools(python=name, cwd=".")
+    seal(package, pickle.dumps(Call(_PassthroughScorer(inner), inner, [command], [1])))
+
+    with pytest.raises(ForbiddenError):
+        load_model(package)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("sklearn.pipeline", "Parallel"),
+        ("sklearn.calibration", "Parallel"),
+        ("sklearn.metrics._scorer", "_PassthroughScorer"),
+        ("sklearn.utils._testing", "TempMemmap"),
+        ("tools", "Tools"),
+        ("loading", "ModelUnpickler"),
+    ],
+)
+def test_a_class_that_could_do_more_than_compute_is_refused_by_whatever_name(module: str, name: str) -> None:
+    assert not is_allowed(module, name)

@@ -101,3 +101,16 @@ def test_the_input_is_not_overwritten(project: Project) -> None:
     assert done.returncode == 1
     assert "is the input, which is not overwritten; name another output" in done.stderr
     assert (project.path / table).read_bytes() == before
+
+
+def test_no_environment_variable_of_an_unverified_manifest_is_set(project: Project) -> None:
+    folder = project.path / "models/v1.0.0"
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"numeric": {', f'"numeric": {{\n      "PYTHONPATH": "{folder}",'))
+    (folder / "sitecustomize.py").write_text("open('mark', 'w')")
+    table = "data/raw/penguins_v1.0.0.parquet"
+    done = project.run(f"python src/predict.py models/v1.0.0 {table} out.csv", check=False)
+
+    assert done.returncode == 1
+    assert "PYTHONPATH: is no numeric setting, so it is not set" in done.stderr
+    assert not (project.path / "mark").exists()
