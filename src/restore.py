@@ -9,11 +9,11 @@ import packages
 from answer import Answer
 from checksums import digest
 from files import write
-from manifest import Manifest, parse_manifest
+from manifest import Manifest
 from parameters import read_parameters
-from problem import Problem, say
+from problem import Problem, refuse_if, say
 from tools import Tools
-from verify import check_manifest, check_sums, read_files
+from verify import check_contents
 from version import Version, find_version
 
 
@@ -23,9 +23,8 @@ def answer(version: str) -> Answer:
     manifest = source.manifest()
     refuse_to_lose(source, manifest)
     put_back(source, manifest)
-    problems = [*unsound(Version(source.name))]
-    if problems:
-        raise Problem(*problems)
+    _, _, problems = check_contents(Version(source.name))
+    refuse_if(problems)
     for pointer in packages.leave_pointers(read_parameters().package.version):
         say(f"{pointer}: keeps that version with DVC; commit it")
     facts = {"version": source.name, "commit": source.commit, "model": manifest.model.sha256}
@@ -54,21 +53,13 @@ def release_commits(version: Version) -> list[str]:
     return [commit] if commit else []
 
 
-def unsound(version: Version) -> list[str]:
-    """What is wrong with the four files themselves."""
-    files, problems = read_files(version)
-    problems += check_sums(files)
-    try:
-        manifest = parse_manifest(files.texts.get(packages.MANIFEST, b""))
-    except Problem as problem:
-        return [*problems, *problem.lines]
-    return [*problems, *check_manifest(version, manifest, files.digests)]
-
-
 def refuse_to_lose(source: Version, manifest: Manifest) -> None:
     """Refuse to overwrite an intact package that is another one and that no commit has."""
     standing = packages.standing_manifest(source.folder)
-    if standing is None or standing == manifest or unsound(Version(source.name)):
+    if standing is None or standing == manifest:
+        return
+    _, _, problems = check_contents(Version(source.name))
+    if problems:
         return
     path = source.folder / packages.MANIFEST
     content = path.read_bytes()

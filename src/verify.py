@@ -49,16 +49,11 @@ def verify(version: Version) -> list[str]:
     problems = list(check_folder(version))
     if problems:
         return problems
-    files, problems = read_files(version)
-    problems += check_sums(files)
-    try:
-        manifest = parse_manifest(files.texts.get(packages.MANIFEST, b""))
-    except Problem as problem:
-        return [*problems, *problem.lines]
-    problems += check_manifest(version, manifest, files.digests)
-    problems += check_tracking(version, manifest, files.digests)
-    problems += check_commit(manifest)
-    problems += check_release(version, manifest, files.texts[packages.MANIFEST])
+    files, manifest, problems = check_contents(version)
+    if manifest:
+        problems += check_tracking(version, manifest, files.digests)
+        problems += check_commit(manifest)
+        problems += check_release(version, manifest, files.texts[packages.MANIFEST])
     return list(dict.fromkeys(problems))
 
 
@@ -80,6 +75,17 @@ def check_folder(version: Version) -> Iterator[str]:
     expected = {*packages.CHECKED, packages.SUMS, *WRITTEN_BY_DVC}
     for name in sorted({path.name for path in version.folder.iterdir()} - expected):
         yield f"{name!r} is no file of a package; remove it"
+
+
+def check_contents(version: Version) -> tuple[Files, Manifest | None, list[str]]:
+    """The four files held against each other, with the manifest where it can be read."""
+    files, problems = read_files(version)
+    problems += check_sums(files)
+    try:
+        manifest = parse_manifest(files.texts.get(packages.MANIFEST, b""))
+    except Problem as problem:
+        return files, None, [*problems, *problem.lines]
+    return files, manifest, [*problems, *check_manifest(version, manifest, files.digests)]
 
 
 def read_files(version: Version) -> tuple[Files, list[str]]:
