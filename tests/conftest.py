@@ -1,6 +1,7 @@
 """What the tests share: real repositories, made once and copied, in which commands run as a user types them."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 CHECKOUT = Path(__file__).parent.parent
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 RELEASE = "python src/lineage.py release"
 MODELS = ("models/v1.0.0/model.joblib", "models/v1.1.0/model.joblib")
@@ -50,10 +52,19 @@ class Project:
         self, command: str, *, check: bool = True, folder: str = ".", **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one command line in a folder of the clone, without a shell."""
+        return self._run(shlex.split(command), self.path / folder, self.env | env, check=check)
+
+    def type(self, commands: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Type commands into one shell in the clone, which stops at the first that fails."""
+        assert commands
+        return self._run(["bash", "-euo", "pipefail", "-c", commands], self.path, self.env, check=check)
+
+    @staticmethod
+    def _run(command: list[str], folder: Path, env: dict[str, str], *, check: bool) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            shlex.split(command),
-            cwd=self.path / folder,
-            env=os.environ | self.env | env,
+            command,
+            cwd=folder,
+            env=os.environ | env,
             text=True,
             encoding="utf-8",
             stdin=subprocess.DEVNULL,
@@ -91,6 +102,12 @@ class Project:
         """The same clone, with its cache, somewhere else."""
         shutil.copytree(self.path, target, symlinks=True)
         return Project(target, self.env)
+
+
+def recipe(title: str) -> str:
+    """The shell commands of the README's recipe that begins with this title in bold."""
+    section = README.partition(f"**{title}")[2].partition("\n**")[0]
+    return "\n".join(re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL))
 
 
 def clone_of_checkout(target: Path) -> Project:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from conftest import Project
-from faults import Bases, leftovers, lost, make_bases, objects, recover, start, table, try_kills, unsound
+from faults import MENDING, Bases, leftovers, lost, make_bases, objects, recover, start, table, try_kills, unsound
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills process groups, mounts and changes modes")
 
 KILLS = 20
 MISSING = [196, 8]  # KiB that the disk lacks for the package; beyond it, DVC's cache needs some too
 MODEL = "models/v1.0.0/model.joblib"
+RWLOCK = b'{"dvc.lock": {"write": {"pid": 7, "cmd": "dvc repro"}}}'
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,23 @@ def test_a_kill_at_any_moment_loses_nothing_and_documented_commands_bring_all_ba
     bad = [outcome for outcome in outcomes if outcome.losses or any("failed" in done for done in outcome.commands)]
     assert not bad, "\n".join([*map(str, bad), *table(outcomes)])
     assert len(outcomes) == KILLS
+
+
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("file", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_a_file_that_dvc_was_killed_while_writing_is_mended_by_the_readmes_command(
+    bases: Bases, tmp_path: Path, file: str, empty: bool
+) -> None:
+    project = bases.copy("trained", tmp_path / "project")
+    before = objects(project.path / ".dvc/cache")
+    path = project.path / file
+    whole = path.read_bytes() if file == "dvc.lock" else RWLOCK
+    path.write_bytes(b"" if empty else whole.rpartition(b":")[0])
+    stopped = project.run("dvc repro", check=False).returncode != 0
+
+    assert stopped or empty
+    assert recover(project, "dvc repro") == ("dvc repro", MENDING)[: 1 + stopped]
+    assert_whole(project, bases, before)
 
 
 @pytest.mark.parametrize("missing", MISSING)

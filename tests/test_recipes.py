@@ -2,29 +2,10 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Project
-
-README = (CHECKOUT / "README.md").read_text()
-
-
-def recipe(title: str) -> str:
-    """The shell commands of the README's recipe that begins with this title in bold."""
-    section = README.partition(f"**{title}")[2].partition("\n**")[0]
-    return "\n".join(re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL))
-
-
-def follow(project: Project, commands: str) -> str:
-    """Type the commands into one shell, which stops at the first that fails."""
-    assert commands
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands], cwd=project.path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
+from conftest import CHECKOUT, README, Project, recipe
 
 
 def test_the_first_two_lines_are_those_that_ci_runs() -> None:
@@ -48,20 +29,22 @@ def test_the_first_two_lines_are_those_that_ci_runs() -> None:
     ],
 )
 def test_a_recipe_does_what_it_says(project: Project, title: str, said: str) -> None:
-    assert said in follow(project, recipe(title))
+    done = project.type(recipe(title))
+
+    assert said in done.stdout + done.stderr
 
 
 def test_the_recipe_for_your_own_inputs_ends_with_a_clean_record(project: Project) -> None:
     project.set(train__seed=7)
-    follow(project, recipe("Record it properly"))
+    project.type(recipe("Record it properly"))
 
     assert project.run("git status --porcelain").stdout == ""
     assert '"dirty": false' in (project.path / "models/v1.0.0/manifest.json").read_text()
 
 
 def test_the_recipe_for_moving_on_keeps_both_versions(project: Project) -> None:
-    follow(project, recipe("Release"))
-    follow(project, recipe("The next version"))
+    project.type(recipe("Release"))
+    project.type(recipe("The next version"))
 
     project.run("dvc checkout")
     project.run("python src/lineage.py verify v1.0.0 v1.1.0")
@@ -87,7 +70,7 @@ def test_rolling_back_makes_an_earlier_version_the_current_one(
     before = project.snapshot("models/v1.0.0", "models/v1.1.0")
     if much_has_come_since:
         change_what_has_come_since(project)
-    follow(project, recipe("Roll back"))
+    project.type(recipe("Roll back"))
     after = project.snapshot("models/v1.0.0", "models/v1.1.0")
     shutil.rmtree(project.path / ".dvc/tmp")
 
@@ -113,7 +96,7 @@ def test_two_branches_that_each_made_a_version_merge_with_the_recipe(
         project.commit(f"Make {version}")
     project.run("git checkout -q ours")
     project.run("dvc checkout")
-    follow(project, recipe("Merge"))
+    project.type(recipe("Merge"))
 
     assert "Running stage" not in project.run("dvc repro").stdout
     assert project.run("git status --porcelain").stdout == ""
@@ -135,7 +118,7 @@ def test_no_version_is_lost_from_the_first_release_to_a_strangers_roll_back(
     stranger = Project(tmp_path / "stranger")
     stranger.run("dvc pull -q")
     stranger.run("python src/lineage.py verify v1.0.0 v1.1.0")
-    follow(stranger, recipe("Roll back"))
+    stranger.type(recipe("Roll back"))
     stranger.run("python src/predict.py models/v1.0.0 data/raw/penguins_v1.0.0.parquet scored.csv")
 
     first.run("dvc gc -w -c -f")
