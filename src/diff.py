@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOWER_IS_BETTER = {"log_loss", "mean_absolute_error", "root_mean_squared_error", "cv_std"}
+FOLDS = "folds"  # the main score on each; for a person their mean, their spread and the paired difference say it
 HASH_LENGTHS = {32, 36, 40, 64}
 T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}  # Student's t, two-sided
 
@@ -54,7 +55,7 @@ def text(
     """The changes for a person, a group after the other."""
     for group, changes in groups.items():
         yield f"── {group}"
-        yield columns(_row(group, change) for change in changes)
+        yield columns(_row(group, change) for change in changes if change.name != FOLDS)
         if group == "data" and tables:
             yield f"rows: {tables['rows_added']:,} added, {tables['rows_removed']:,} removed"
             yield from (f"column {verb}: {', '.join(names)}" for verb, names in tables["columns"].items() if names)
@@ -117,7 +118,7 @@ def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
 
 
 def _folds(manifest: Manifest) -> list[float]:
-    folds = manifest.metrics.get("folds")
+    folds = manifest.metrics.get(FOLDS)
     return folds if isinstance(folds, list) and all(isinstance(score, float) for score in folds) else []
 
 

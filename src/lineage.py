@@ -44,11 +44,13 @@ def make_parser() -> argparse.ArgumentParser:
     compared.add_argument("after", metavar="B", help=f"{VERSION}, or workspace")
     traced = add(
         "trace",
-        "Find every package that came from a file, hash or commit, in all of Git's history.",
+        "Find every package that came from a file, hash, commit or experiment, in all of Git's history.",
         "data/raw/penguins_v1.0.0.parquet",
     )
     traced.add_argument(
-        "what", metavar="WHAT", help="a file of any name, a hash or its beginning, a commit, or a path that once was"
+        "what",
+        metavar="WHAT",
+        help="a file of any name, a hash or its beginning, a commit, an experiment, or a path that once was",
     )
     restored = add("restore", "Put a version's bytes back under models/, from Git and DVC's cache or remote.", "v1.0.0")
     restored.add_argument("version", metavar="VERSION", help=VERSION)

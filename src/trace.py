@@ -1,11 +1,11 @@
-"""`lineage.py trace`: which packages and experiments, in all of Git's history, came from a file, hash or commit.
+"""`lineage.py trace`: which packages, in all of Git's history, came from a file, hash, commit or experiment.
 
 It answers both ways: for data, code or a commit, which models came from it; for a model file, even one that was
 copied away and renamed, which data and code made it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,14 @@ HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}(\.dir)?")
 
 def answer(what: str) -> Answer:
     """Every package that came from it, or that it is a part of."""
-    meanings = identify(what)
     history = in_commits()
     known = [record.document for record in history]
     records = [record for record in in_workspace() if record.document not in known] + history
     experiments = experiments_by_commit()
+    # In a clone there are no experiments, but the versions that were made in one still name it.
+    meanings = identify(
+        what, {record.text("run", "experiment", "name") for record in records} | {*experiments.values()}
+    )
     found = [(record, roles) for record in records if (roles := list(roles_of(record, meanings)))]
     facts = [describe(record, roles, experiments) for record, roles in found]
     if not facts:
@@ -34,11 +37,11 @@ def answer(what: str) -> Answer:
     return Answer(facts, columns([HEADER, *map(_row, facts)]))
 
 
-def identify(what: str) -> list[str]:
-    """The hashes, or else the path, by which something may stand in a manifest."""
+def identify(what: str, names: Collection[str | None]) -> list[str]:
+    """The hashes, or else the path or the experiment's name, by which something may stand in a manifest."""
     path = Path(what)
     if not what:
-        raise Problem("expected a file, a hash, a commit or a path, found nothing")
+        raise Problem("expected a file, a hash, a commit, an experiment or a path, found nothing")
     if path.is_file():
         found = digest(path)
         return [found.md5, found.sha256]
@@ -48,9 +51,13 @@ def identify(what: str) -> list[str]:
         return [what.lower()]
     if commit := git.commit_of(what):
         return [commit]
+    if what in names:
+        return [what]
     if git.commits_of(path, revision="--all") or "/" in what:
         return [path.as_posix()]
-    raise Problem(f"'{what}' is no file, hash (at least {SHORTEST_HASH} digits), commit or path in Git's history")
+    raise Problem(
+        f"'{what}' is no file, hash (at least {SHORTEST_HASH} digits), commit, experiment or path in Git's history"
+    )
 
 
 def roles_of(record: Record, meanings: list[str]) -> Iterator[str]:
@@ -61,7 +68,7 @@ def roles_of(record: Record, meanings: list[str]) -> Iterator[str]:
 
 
 def places(record: Record) -> Iterator[tuple[str, str, str]]:
-    """Every hash in a manifest, with its role and path."""
+    """All that a manifest says it came from: the role of each, its path or name, and its hash."""
     for part in ("source", "train", "test"):
         for kind in ("md5", "sha256"):
             yield f"data.{part}", record.text("data", part, "path") or "", record.text("data", part, kind) or ""
@@ -73,6 +80,7 @@ def places(record: Record) -> Iterator[tuple[str, str, str]]:
                 yield role, path, record.text("stages", stage, kind, path) or ""
     yield "requirements", "", record.text("environment", "requirements_sha256") or ""
     yield "commit", "", record.text("run", "git", "commit") or ""
+    yield "experiment", record.text("run", "experiment", "name") or "", ""
     yield "baseline", "", record.text("run", "experiment", "baseline") or ""
     yield "recorded in", "", record.commit or ""
 

@@ -18,7 +18,7 @@ CANNOT_BE_ANSWERED = [
     ("verify v9.9.9", "'v9.9.9' is no version, revision or experiment; "),
     ("diff v1.0.0 v1.0.1", "'v1.0.1' is no version, revision or experiment; did you mean 'v1.0.0'?"),
     ("diff forrest v1.0.0", "'forrest' is no version, revision or experiment; did you mean 'forest'?"),
-    ("trace nothing", "'nothing' is no file, hash (at least 7 digits), commit or path in Git's history"),
+    ("trace nothing", "'nothing' is no file, hash (at least 7 digits), commit, experiment or path in Git's history"),
     ("show HEAD~3", "'HEAD~3': its dvc.lock records no package"),
     (f"trace {'a' * 300}", "File name too long"),
 ]

@@ -56,7 +56,7 @@ def test_the_answer_is_that_of_a_walk_through_every_commit(story: Project) -> No
 
 @pytest.mark.usefixtures("story")
 def test_nothing_is_nothing_to_look_for() -> None:
-    with pytest.raises(Problem, match=r"^expected a file, a hash, a commit or a path, found nothing$"):
+    with pytest.raises(Problem, match=r"^expected a file, a hash, a commit, an experiment or a path, found nothing$"):
         answer("")
 
 
@@ -102,6 +102,17 @@ def test_a_model_of_an_experiment_is_found_by_its_hash(story: Project) -> None:
 
     for digest in (manifest["model"]["md5"], manifest["model"]["sha256"], manifest["model"]["sha256"][:9]):
         assert found(digest) == {("v1.1.0", "forest")}
+
+
+def test_an_experiment_leads_to_the_packages_that_were_made_in_it_in_a_clone_too(own: Project, tmp_path: Path) -> None:
+    assert found("forest") == {("v1.1.0", "forest")}
+    assert answer("forest").facts[0]["roles"] == ["experiment forest"]
+
+    own.run("dvc exp apply forest")
+    own.commit("Keep the forest")
+    own.run(f"git clone -q . {tmp_path / 'clone'}")
+    traced = Project(tmp_path / "clone").run("python src/lineage.py trace forest --json").stdout
+    assert [(fact["version"], fact["experiment"]) for fact in json.loads(traced)] == [("v1.1.0", "forest")]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +207,9 @@ def test_what_is_nothing_at_all_cannot_be_answered(what: str) -> None:
     with pytest.raises(Problem) as problem:
         answer(what)
 
-    assert problem.value.lines == (f"'{what}' is no file, hash (at least 7 digits), commit or path in Git's history",)
+    assert problem.value.lines == (
+        f"'{what}' is no file, hash (at least 7 digits), commit, experiment or path in Git's history",
+    )
 
 
 @pytest.mark.usefixtures("story")
