@@ -65,8 +65,10 @@ def pictures(revision: str, folder: Path) -> Iterator[str]:
     drawn = json.loads(output("dvc", "plots", "diff", revision, "--json"))["data"]
     for title, (plot, *_) in drawn.items():
         name = f"{'-'.join(title.lower().split())}.png"
-        (folder / name).write_bytes(vl_convert.vegalite_to_png(json.dumps(plot["content"]), scale=PIXELS))
-        yield f"![{title}]({name})"
+        png = vl_convert.vegalite_to_png(json.dumps(plot["content"]), scale=PIXELS)
+        width = int.from_bytes(png[16:20], "big") // PIXELS  # where every PNG has it
+        (folder / name).write_bytes(png)
+        yield f'<img alt="{title}" src="{name}" width="{width}">'
 
 
 def report(revision: str, folder: Path) -> Iterator[str]:
