@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import BIN, MODELS, Project
+from conftest import BIN, MODELS, Project, recipe
 
 LOOPBACK = "127.0.0.1"
+pytestmark = pytest.mark.xdist_group("remotes")
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd will not start as root without; its service script makes it too
 SSHD_CONFIG = """
 ListenAddress {address}:{port}
@@ -36,8 +37,13 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True)
 class Remote:
-    """A storage, by the settings that DVC takes: those of the project, those of a person, and what can be wrong."""
+    """A storage, by the settings that DVC takes: those of the project, those of a person, and what can be wrong.
 
+    And the README's recipe for it, with the words in it that stand for a user's own.
+    """
+
+    recipe: str
+    own_words: dict[str, str]
     url: str
     address: tuple[str, str]
     credentials: dict[str, str]
@@ -116,6 +122,8 @@ def s3(folder: Path) -> Iterator[Remote]:
     command = (rclone, "serve", "s3", "--config=", f"--addr={LOOPBACK}:{port}", "--auth-key=KEY,SECRET")
     with serving(*command, str(folder / "buckets"), port=port, log=folder / "log"):
         yield Remote(
+            recipe="Keep the models elsewhere",
+            own_words={},
             url="s3://my-bucket/penguins",
             address=("endpointurl", f"http://{LOOPBACK}:{port}"),
             credentials={"access_key_id": "KEY", "secret_access_key": "SECRET"},
@@ -135,6 +143,12 @@ def ssh(folder: Path) -> Iterator[Remote]:
     (folder / "config").write_text(SSHD_CONFIG.format(address=LOOPBACK, port=port, folder=folder))
     with serving(sshd, "-D", "-e", "-f", str(folder / "config"), port=port, log=folder / "log"):
         yield Remote(
+            recipe="Keep them on a server",
+            own_words={
+                "ssh://example.org/srv/penguins": f"ssh://{LOOPBACK}{folder / 'readme'}",
+                "user ada": f"user {getpass.getuser()}",
+                "~/.ssh/id_ed25519": str(folder / "ada"),
+            },
             url=f"ssh://{LOOPBACK}{folder / 'storage'}",
             address=("port", str(port)),
             credentials={"user": getpass.getuser(), "keyfile": str(folder / "ada")},
@@ -176,6 +190,30 @@ def test_a_stranger_pulls_both_versions_whole(remote: Remote, pushed: Project, s
         (pushed.path / model).read_bytes() for model in MODELS
     ]
     assert stranger.run("git status --porcelain").stdout == ""
+
+
+def test_the_readmes_recipe_sends_all_versions_there_and_dvc_pull_brings_them_back(
+    remote: Remote, two_versions: Project, tmp_path: Path
+) -> None:
+    """Typed as it stands, but for a user's own words and for the port, which is not the usual one here."""
+    project = two_versions.copy(tmp_path / "project")
+    project.run("dvc remote remove storage")
+    project.commit("Forget the storage")
+    before = project.snapshot("models")
+    commands = recipe(remote.recipe)
+    for word, own in remote.own_words.items():
+        assert word in commands
+        commands = commands.replace(word, own)
+    added, _, rest = commands.partition("\n")
+    project.type(f"{added}\ndvc remote modify storage {' '.join(remote.address)}\n{rest}")
+    shutil.rmtree(project.path / ".dvc/cache")
+    for model in MODELS:
+        (project.path / model).unlink()
+    project.run("dvc pull")
+
+    assert project.run("git status --porcelain").stdout == ""
+    assert project.snapshot("models") == before
+    assert remote.credentials.keys().isdisjoint((project.path / ".dvc/config").read_text().replace("=", " ").split())
 
 
 def test_credentials_stay_out_of_git_and_forged_ones_get_nothing(remote: Remote, stranger: Project) -> None:
