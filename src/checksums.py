@@ -51,6 +51,11 @@ def digest_of(file: Readable) -> Digest:
     return Digest(size, md5.hexdigest(), sha256.hexdigest())
 
 
+def md5_of(content: bytes) -> str:
+    """The MD5 of bytes that are at hand."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def dvc_md5(path: Path) -> str:
     """The hash under which `dvc.lock` records a file, or a folder: the MD5 of its listing and `.dir`."""
     if not path.is_dir():
@@ -58,7 +63,7 @@ def dvc_md5(path: Path) -> str:
     found = [file for file in path.rglob("*") if file.is_file() and not _is_ignored(file)]
     files = sorted((file.relative_to(path).as_posix(), file) for file in found)
     listing = [{"md5": digest(file).md5, "relpath": relative} for relative, file in files]
-    return hashlib.md5(json.dumps(listing).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return f"{md5_of(json.dumps(listing).encode())}.dir"
 
 
 def _is_ignored(file: Path) -> bool:

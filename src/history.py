@@ -91,14 +91,15 @@ def first_commits() -> dict[str, tuple[str, str]]:
 
 
 def experiments_by_commit() -> dict[str, str]:
-    """The names of DVC's experiments, by commit."""
-    return {commit: name for name, commit in experiments().items()}
+    """The names of DVC's experiments, by commit, the oldest first."""
+    refs = ("--sort=creatordate", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/??/**")
+    listed = git.git("for-each-ref", *refs) or ""
+    return dict(line.split(" ", 1) for line in listed.splitlines())
 
 
 def experiments() -> dict[str, str]:
-    """The commits of DVC's experiments, by name."""
-    listed = git.git("for-each-ref", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/??/**") or ""
-    return {name: commit for commit, _, name in (line.partition(" ") for line in listed.splitlines())}
+    """The commits of DVC's experiments, by name; the newest, where two baselines have one of the same name."""
+    return {name: commit for commit, name in experiments_by_commit().items()}
 
 
 def release_tags() -> dict[str, str]:

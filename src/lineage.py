@@ -8,8 +8,9 @@ import argparse
 import importlib
 import json
 import sys
+from pathlib import Path
 
-from problem import run
+from problem import Problem, run
 
 DOES_NOT_HOLD = 1
 CANNOT_BE_ANSWERED = 2
@@ -65,6 +66,8 @@ def main() -> None:
     """Answer what the command line asks."""
     asked = vars(make_parser().parse_args())
     question, as_json = asked.pop("question"), asked.pop("json")
+    if not Path("dvc.yaml").is_file():
+        raise Problem("dvc.yaml: not found; run from the top folder of the repository")
     answer = importlib.import_module(question).answer(**asked)
     facts = json.dumps(answer.facts, indent=2)
     sys.stdout.write(f"{facts if as_json else answer.text}\n")

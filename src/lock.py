@@ -1,7 +1,7 @@
 """`dvc.lock`: what DVC recorded of the last run of each stage, by hash."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
@@ -10,6 +10,7 @@ from ruamel.yaml.error import YAMLError
 from problem import Problem
 
 PATH = Path("dvc.lock")
+Written = TypeVar("Written", bound=BaseModel)  # by DVC
 
 
 class Entry(BaseModel):
@@ -56,14 +57,6 @@ class Pointer(BaseModel):
     outs: list[Entry]
 
 
-def parse_pointer(content: bytes) -> Pointer:
-    """What the content of a `.dvc` file tracks."""
-    try:
-        return Pointer.model_validate(YAML(typ="safe").load(content.decode()))
-    except (YAMLError, ValueError, RecursionError):
-        raise Problem("the .dvc file is not what DVC writes; git checkout brings the committed one back") from None
-
-
 def read_lock(path: Path = PATH) -> Lock:
     """Read dvc.lock; raise a `Problem` when it is not there or not what DVC writes."""
     try:
@@ -74,7 +67,16 @@ def read_lock(path: Path = PATH) -> Lock:
 
 def parse_lock(content: bytes) -> Lock:
     """The stages that the content of a dvc.lock records."""
+    return _parse(Lock, content, PATH.name)
+
+
+def parse_pointer(content: bytes) -> Pointer:
+    """What the content of a `.dvc` file tracks."""
+    return _parse(Pointer, content, "*.dvc")
+
+
+def _parse(kind: type[Written], content: bytes, name: str) -> Written:
     try:
-        return Lock.model_validate(YAML(typ="safe").load(content.decode()))
+        return kind.model_validate(YAML(typ="safe").load(content.decode()))
     except (YAMLError, ValueError, RecursionError):
-        raise Problem(f"{PATH}: not what DVC writes; git checkout {PATH} brings the committed one back") from None
+        raise Problem(f"{name}: not what DVC writes; git checkout {name} brings the committed one back") from None

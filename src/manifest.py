@@ -159,6 +159,12 @@ class Manifest(Record):
         """The manifest as it stands in a package."""
         return to_json(self.model_dump(mode="json", by_alias=True))
 
+    def inputs(self) -> list[tuple[str, str]]:
+        """What the stages read and none of them made: path and MD5 of code, requirements and raw data, sorted."""
+        made = [Path(path) for stage in self.stages.values() for path in stage.outs]
+        read = {dep for stage in self.stages.values() for dep in stage.deps.items()}
+        return sorted(dep for dep in read if not any(Path(dep[0]).is_relative_to(out) for out in made))
+
     def lineage(self) -> dict[str, Any]:
         """Everything but `run`: what two packages must share to be the same model."""
         return self.model_dump(mode="json", by_alias=True, exclude={"run"})

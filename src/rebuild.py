@@ -3,7 +3,6 @@
 The caller's working tree, Git and cache are only read: what DVC tracks is pulled from the cache as from a remote.
 """
 
-import hashlib
 import os
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any
 import git
 import packages
 from answer import Answer, columns
-from checksums import parse_sums
+from checksums import md5_of, parse_sums
 from comparison import compare
 from environment import REQUIREMENTS
 from lock import PATH as LOCK
@@ -100,7 +99,7 @@ def make_environment(clone: Path, folder: Path) -> Path:
 
 def fetch_data(version: Version, tools: Tools) -> None:
     """Get the raw data that DVC tracks: from the caller's cache, or from the remote that the caller has configured."""
-    tracked = [path for path in raw_inputs(_lock_of(version)) if (tools.cwd / f"{path}.dvc").is_file()]
+    tracked = [path for path, _ in version.manifest().inputs() if (tools.cwd / f"{path}.dvc").is_file()]
     if not tracked:
         return
     here = Tools(tools.python, Path.cwd())
@@ -114,13 +113,6 @@ def fetch_data(version: Version, tools: Tools) -> None:
             "-m", "dvc", "get", "--quiet", "--force", "--rev", str(version.commit), ".", path, "--out", target
         ):
             raise Problem(f"{path}: neither the cache nor the remote has it; dvc push it where it is, then rebuild")
-
-
-def raw_inputs(recorded: Lock) -> list[str]:
-    """What the stages read and none of them made."""
-    outs = [path for stage in recorded.stages.values() for path in stage.outputs()]
-    deps = dict.fromkeys(path for stage in recorded.stages.values() for path in stage.dependencies())
-    return [path for path in deps if not any(Path(path).is_relative_to(out) for out in outs)]
 
 
 def compare_outs(version: Version, clone: Path) -> Iterator[Outcome]:
@@ -153,7 +145,7 @@ def _differs_in_run_alone(version: Version, clone: Path, path: Path, recorded_md
     if path not in {version.folder / name for name in (packages.MANIFEST, packages.SUMS)}:
         return False
     then, now = version.read(path) or b"", (clone / path).read_bytes()
-    if hashlib.md5(then, usedforsecurity=False).hexdigest() != recorded_md5:
+    if md5_of(then) != recorded_md5:
         return False
     if path.name == packages.MANIFEST:
         return parse_manifest(then).lineage() == parse_manifest(now).lineage()

@@ -6,7 +6,6 @@ was applied, qualifies as soon as HEAD holds what made it.
 
 import sys
 from collections.abc import Iterator
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import git
 import packages
 import parameters
 from answer import Answer
+from checksums import md5_of
 from lock import PATH as LOCK
 from lock import parse_lock, parse_pointer
 from manifest import Manifest
@@ -79,13 +79,8 @@ def lock_differences(version: Version, manifest: Manifest) -> Iterator[str]:
 
 def input_differences(manifest: Manifest) -> Iterator[str]:
     """Hold the code, the requirements and the data of HEAD against the manifest."""
-    made = [Path(out) for stage in manifest.stages.values() for out in stage.outs]
-    deps = {path: found for stage in manifest.stages.values() for path, found in stage.deps.items()}
-    for path, recorded in deps.items():
-        if any(Path(path).is_relative_to(out) for out in made):
-            continue
-        found = head_md5(Path(path))
-        if found != recorded:
+    for path, recorded in manifest.inputs():
+        if (found := head_md5(Path(path))) != recorded:
             yield f"{path}: the model was made from MD5 {recorded}, HEAD has {found or 'none'}; commit it, or run again"
 
 
@@ -93,7 +88,7 @@ def head_md5(path: Path) -> str | None:
     """The MD5 of a file in HEAD, kept by Git itself or by DVC through a pointer."""
     content = git.read_blob("HEAD", path)
     if content is not None:
-        return md5(content, usedforsecurity=False).hexdigest()
+        return md5_of(content)
     pointer = git.read_blob("HEAD", path.with_name(f"{path.name}.dvc"))
     return next((entry.md5 for entry in parse_pointer(pointer).outs), None) if pointer else None
 

@@ -3,7 +3,6 @@
 A package is a stranger's data here: no link in it is followed, no path that it names is opened, nothing is unpickled.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import cache
 import git
 import packages
 from answer import Answer, columns
-from checksums import Digest, digest_of, dvc_md5, parse_sums
+from checksums import Digest, digest_of, dvc_md5, md5_of, parse_sums
 from history import release_tags
 from lock import PATH as LOCK
 from lock import Lock, parse_lock, parse_pointer
@@ -240,7 +239,7 @@ def check_kept_files(version: Version, digests: dict[str, Digest]) -> Iterator[s
     """Hold the Git-kept files of a version that was left behind against HEAD, which alone still records them."""
     for name in (packages.MANIFEST, packages.REQUIREMENTS, packages.SUMS):
         kept = git.read_blob(version.commit or "HEAD", version.folder / name)
-        if kept is not None and name in digests and hashlib.sha256(kept).hexdigest() != digests[name].sha256:
+        if kept is not None and name in digests and md5_of(kept) != digests[name].md5:
             yield f"{name}: is not what Git's HEAD has; git checkout {version.folder / name}"
 
 
@@ -254,13 +253,10 @@ def check_commit(manifest: Manifest) -> Iterator[str]:
         return
     if record.dirty:
         return
-    made = [Path(path) for stage in manifest.stages.values() for path in stage.outs]
-    deps = {item for stage in manifest.stages.values() for item in stage.deps.items()}
-    kept = {path for path, _ in deps if path.isprintable() and not any(Path(path).is_relative_to(out) for out in made)}
-    blobs = git.read_blobs([f"{record.commit}:./{path}" for path in sorted(kept)])
-    for path, recorded in sorted(deps):
-        content = blobs.get(f"{record.commit}:./{path}")
-        if content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != recorded:
+    inputs = {dep: f"{record.commit}:./{dep[0]}" for dep in manifest.inputs() if dep[0].isprintable()}
+    blobs = git.read_blobs(list(inputs.values()))
+    for (path, recorded), name in inputs.items():
+        if name in blobs and md5_of(blobs[name]) != recorded:
             yield f"{path}: {packages.MANIFEST} records MD5 {recorded}, but commit {record.commit} has other content"
 
 

@@ -65,6 +65,20 @@ def test_what_any_ref_holds_is_found(record: Write, place: str) -> None:
     assert Record("v2", commit, {"k": 2}) in in_commits()
 
 
+@pytest.mark.parametrize("baselines", ["ab", "ba"])
+def test_of_two_experiments_of_one_name_the_newer_is_meant_and_both_keep_it(
+    record: Write, monkeypatch: pytest.MonkeyPatch, baselines: str
+) -> None:
+    commits = []
+    for year, baseline in zip((2001, 2002), baselines, strict=True):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"{year}-01-01T00:00:00Z")
+        commits.append(record(v1=f'{{"k": {year}}}'.encode()))
+        run(f"git update-ref refs/exps/{baseline * 2}/{baseline * 38}/one {commits[-1]}")
+
+    assert experiments() == {"one": commits[1]}
+    assert experiments_by_commit() == dict.fromkeys(commits, "one")
+
+
 def test_a_manifest_that_only_a_merge_made_is_found(record: Write) -> None:
     record(v1=b'{"k": 1}')
     run("git checkout -q -b side")

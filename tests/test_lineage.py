@@ -69,6 +69,13 @@ def test_what_cannot_be_answered_is_said_on_one_line_of_stderr_and_ends_with_2(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_question_from_another_folder_is_told_where_to_be_asked(story: Project) -> None:
+    done = story.run("python ../src/lineage.py list", folder="models", check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == "error: dvc.yaml: not found; run from the top folder of the repository\n"
+
+
 @pytest.mark.parametrize(
     "asked", ["", "nothing", "lists", "show", "diff v1.0.0", "trace", "list v1.0.0", "list --no", "show a b", "--json"]
 )
@@ -109,6 +116,7 @@ def test_every_question_has_help_with_an_example_that_it_accepts(
 
 def test_where_there_is_no_repository_every_question_ends_in_a_sentence(story: Project, tmp_path: Path) -> None:
     elsewhere = Project(tmp_path, {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
+    (tmp_path / "dvc.yaml").touch()
     for asked, status in [("list --all", 0), ("show v1.0.0", 2), ("diff a b", 2), ("trace nothing", 2)]:
         done = elsewhere.run(f"python {story.path / 'src/lineage.py'} {asked}", check=False)
         assert done.returncode == status
