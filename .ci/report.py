@@ -30,7 +30,8 @@ def output(*command: str) -> str:
 def headline(facts: dict[str, Any]) -> Iterator[str]:
     """The main score before and after, and whether the difference is more than noise."""
     changed = {change["name"]: change for change in facts["changes"].get("metrics", [])}
-    name = next((name for name in changed if name.endswith(".cv_mean")), None)
+    main = (name for name, change in changed.items() if name.endswith(".cv_mean") and change["after"] is not None)
+    name = next(main, None)
     if not facts["changes"]:
         yield "## The model is the same" if len(set(facts["models"])) == 1 else "## The same inputs, another model"
     elif name is None:
@@ -38,7 +39,7 @@ def headline(facts: dict[str, Any]) -> Iterator[str]:
     else:
         before, after = changed[name]["before"], changed[name]["after"]
         both = isinstance(before, float) and isinstance(after, float)
-        yield f"## {name}: {before:.3f} → {after:.3f}" if both else f"## Another metric: {name}"
+        yield f"## {name}: {before:.3f} → {after:.3f}" if both else f"## Another metric: {name} {after:.3f}"
     if paired := facts["folds"]:
         verdict = "more than noise" if paired["significant"] else "within noise"
         yield (
@@ -93,7 +94,9 @@ def main() -> None:
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     paragraphs = list(report(asked.revision, asked.folder))
-    (asked.folder / "report.md").write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    written = asked.folder / "report.md"
+    written.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{written}\n")
 
 
 if __name__ == "__main__":

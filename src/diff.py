@@ -32,7 +32,7 @@ def answer(before: str, after: str) -> Answer:
     manifests = versions[0].manifest(), versions[1].manifest()
     groups = compare(*manifests)
     tables = compare_tables(versions, manifests) if "data" in groups else None
-    paired = compare_folds(*manifests)
+    paired = compare_folds(*manifests) if groups else None
     models = [manifest.model.sha256 for manifest in manifests]
     facts = {
         "before": before,
@@ -43,15 +43,13 @@ def answer(before: str, after: str) -> Answer:
         "folds": paired,
     }
     if groups:
-        return Answer(facts, "\n".join(text(groups, tables, paired)))
+        return Answer(facts, "\n".join([*text(groups, tables), verdict(paired)]))
     if models[0] == models[1]:
         return Answer(facts, f"{before} and {after} have the same lineage")
     return Answer(facts, f"the same inputs, another model: sha256 {short(models[0])} → {short(models[1])}")
 
 
-def text(
-    groups: dict[str, list[Change]], tables: dict[str, Any] | None, paired: dict[str, Any] | None
-) -> Iterator[str]:
+def text(groups: dict[str, list[Change]], tables: dict[str, Any] | None) -> Iterator[str]:
     """The changes for a person, a group after the other."""
     for group, changes in groups.items():
         yield f"── {group}"
@@ -59,12 +57,17 @@ def text(
         if group == "data" and tables:
             yield f"rows: {tables['rows_added']:,} added, {tables['rows_removed']:,} removed"
             yield from (f"column {verb}: {', '.join(names)}" for verb, names in tables["columns"].items() if names)
-    if paired:
-        verdict = "more than noise" if paired["significant"] else "within noise"
-        yield (
-            f"{paired['metric']} over the same {paired['folds']} folds: {paired['mean']:+.4f} ± {paired['margin']:.4f} "
-            f"(95 % interval of the paired difference): {verdict}"
-        )
+
+
+def verdict(paired: dict[str, Any] | None) -> str:
+    """Whether the scores differ by more than noise."""
+    if paired is None:
+        return "other rows, folds, seed or metric: the scores cannot be compared fold by fold"
+    beyond = "more than noise" if paired["significant"] else "within noise"
+    return (
+        f"{paired['metric']} over the same {paired['folds']} folds: {paired['mean']:+.4f} ± {paired['margin']:.4f} "
+        f"(95 % interval of the paired difference): {beyond}"
+    )
 
 
 def _row(group: str, change: Change) -> list[str]:
@@ -72,7 +75,8 @@ def _row(group: str, change: Change) -> list[str]:
     if group == "metrics" and all(isinstance(value, int | float) for value in (change.before, change.after)):
         difference = change.after - change.before
         lower = change.name.rpartition(".")[2] in LOWER_IS_BETTER
-        words.append(f"{difference:+.4g} {'better' if (difference < 0) == lower else 'worse'}")
+        judged = "" if "baseline" in change.name else " better" if (difference < 0) == lower else " worse"
+        words.append(f"{difference:+.4g}{judged}")
     return words
 
 
@@ -86,8 +90,8 @@ def _word(value: Any) -> str:
             return short(value)
         case list():
             return f"[{', '.join(map(_word, value))}]"
-        case dict():
-            return " ".join(_word(part) for part in value.values())
+        case {"name": name, "dtype": dtype, "nullable": nullable}:  # a feature
+            return f"{name} {dtype}{'?' if nullable else ''}"
     return str(value)
 
 

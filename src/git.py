@@ -69,6 +69,16 @@ def differs_from_head(paths: Iterable[str]) -> bool:
     return git("--no-optional-locks", *status, "--", *paths) != ""  # a kill must not leave a lock on the index
 
 
+def add(paths: Iterable[Path]) -> None:
+    """Stage files to be committed."""
+    git("add", "--", *(path.as_posix() for path in paths))
+
+
+def is_ancestor(commit: str, later: str) -> bool:
+    """Whether a commit is, or came after, another."""
+    return git("merge-base", "--is-ancestor", commit, later) is not None
+
+
 def remote(root: Path | None = None) -> str | None:
     """The address of `origin` without any credentials; None for a folder on this machine."""
     url = git("config", "--get", "remote.origin.url", cwd=root) or ""

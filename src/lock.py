@@ -72,7 +72,7 @@ def parse_lock(content: bytes) -> Lock:
 
 def parse_pointer(content: bytes) -> Pointer:
     """What the content of a `.dvc` file tracks."""
-    return _parse(Pointer, content, "*.dvc")
+    return _parse(Pointer, content, "'*.dvc'")
 
 
 def _parse(kind: type[Written], content: bytes, name: str) -> Written:

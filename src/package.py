@@ -121,20 +121,24 @@ def _table(path: Path, rows: int) -> manifest.Table:
     return manifest.Table.of(path.as_posix(), digest(path), rows=rows)
 
 
-def as_released(new: Manifest) -> Manifest | None:
+def as_released(new: Manifest, standing: Manifest | None) -> Manifest | None:
     """The released manifest of this version where it records the same lineage; None where it was not released.
 
     Raises:
-        Problem: when another lineage was released under this version, with what differs.
+        Problem: when another lineage was released under this version, or the package that stands there under
+            another name, with what differs.
     """
-    root = os.environ.get("DVC_ROOT")  # a temporary copy of the repository has none of its tags
-    released = packages.released_manifest(new, Path(root) if root else None)
+    folder = os.environ.get("DVC_ROOT")  # a temporary copy of the repository has none of its tags
+    root = Path(folder) if folder else None
+    released = packages.released_manifest(new, root)
+    if released is None and standing and standing.name != new.name:
+        released = packages.released_manifest(standing, root)
     if released is None or released.lineage() == new.lineage():
         return released
     changes = [(group, change) for group, found in compare(released, new).items() for change in found]
     raise Problem(
-        f"{packages.folder_of(new.version)}: released as {packages.release_tag(new)}, so it is not overwritten; "
-        f"choose another package.version in {parameters.PATH}, then dvc repro",
+        f"{packages.folder_of(new.version)}: released as {packages.release_tag(released)}, so it is not overwritten; "
+        f"choose another package.version in {parameters.PATH}, or with -S in an experiment, then run again",
         *(f"  {group}: {change.name}: released {change.before}, now {change.after}" for group, change in changes),
     )
 
@@ -165,10 +169,13 @@ def main() -> None:
     new = build_manifest(settings, profile, description, stages, json.loads(candidate.METRICS.read_bytes()))
     folder = packages.folder_of(settings.package.version)
     standing = packages.standing_manifest(folder)
-    kept = as_released(new) or with_first_birth(new, standing)
+    kept = as_released(new, standing) or with_first_birth(new, standing)
     packages.lay_down(folder, candidate.MODEL, kept, REQUIREMENTS.read_bytes())
-    for pointer in packages.leave_pointers(settings.package.version):
+    pointers = packages.leave_pointers(settings.package.version)
+    for pointer in pointers:
         say(f"{pointer}: keeps that version with DVC; commit it")
+    if pointers and "DVC_EXP_NAME" in os.environ:  # an experiment keeps only what Git knows of
+        git.add(pointers)
     done = "holds this lineage already" if kept is standing else "packaged"
     say(f"{folder}: {done} (sha256 of the model: {kept.model.sha256[:12]}…)")
 

@@ -116,5 +116,5 @@ def make_tag(manifest: Manifest) -> None:
     message = f"Release {manifest.name} {manifest.version}: model {manifest.model.sha256}"
     here = Tools(Path(sys.executable), Path.cwd())
     arguments = ("register", manifest.name, "HEAD", "--version", manifest.version, "--message", message)
-    if not here.run("-m", "gto.cli", *arguments):
+    if here.read("-m", "gto.cli", *arguments) is None:
         raise Problem(f"{packages.release_tag(manifest)}: GTO could not make the tag; it says why above")

@@ -72,9 +72,6 @@ def put_back(source: Version, manifest: Manifest) -> None:
     texts = {name: source.read(source.folder / name) or b"" for name in (packages.REQUIREMENTS, packages.SUMS)}
     model = find_model(source, manifest)
     packages.lay_down(source.folder, model, manifest, texts[packages.REQUIREMENTS])
-    ignored = source.folder / ".gitignore"
-    if not ignored.exists():
-        write(ignored, f"/{packages.MODEL}\n".encode())
 
 
 def find_model(source: Version, manifest: Manifest) -> Path:

@@ -261,8 +261,10 @@ def check_commit(manifest: Manifest) -> Iterator[str]:
 
 
 def check_release(version: Version, manifest: Manifest, content: bytes) -> Iterator[str]:
-    """Hold the manifest against the one that the release tag holds."""
+    """Hold the manifest against the one that the release tag holds, unless it is of a commit that came before."""
     tag = packages.release_tag(manifest)
     commit = release_tags().get(tag)
-    if commit and git.read_blob(commit, version.folder / packages.MANIFEST) != content:
+    if commit is None or (version.commit and not git.is_ancestor(commit, version.commit)):
+        return
+    if git.read_blob(commit, version.folder / packages.MANIFEST) != content:
         yield f"{packages.MANIFEST}: is not the one that was released as {tag}; git checkout {tag} -- {version.folder}"

@@ -307,7 +307,7 @@ def test_the_other_files_that_were_left_behind_are_held_against_head() -> None:
 def test_a_pointer_that_dvc_did_not_write_is_named(content: str) -> None:
     (PACKAGE / packages.POINTER).write_text(content)
 
-    assert problems() == ["*.dvc: not what DVC writes; git checkout *.dvc brings the committed one back"]
+    assert problems() == ["'*.dvc': not what DVC writes; git checkout '*.dvc' brings the committed one back"]
 
 
 @pytest.mark.usefixtures("left")
