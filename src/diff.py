@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import cache
 import git
-from answer import Answer, columns, short
+from answer import Answer, columns, short, word
 from checksums import digest
 from comparison import Change, compare
 from manifest import Manifest
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 LOWER_IS_BETTER = {"log_loss", "mean_absolute_error", "root_mean_squared_error", "cv_std"}
 FOLDS = "folds"  # the main score on each; for a person their mean, their spread and the paired difference say it
-HASH_LENGTHS = {32, 36, 40, 64}
 T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}  # Student's t, two-sided
 
 
@@ -71,28 +70,13 @@ def verdict(paired: dict[str, Any] | None) -> str:
 
 
 def _row(group: str, change: Change) -> list[str]:
-    words = [change.name, f"{_word(change.before)} → {_word(change.after)}"]
+    words = [change.name, f"{word(change.before)} → {word(change.after)}"]
     if group == "metrics" and all(isinstance(value, int | float) for value in (change.before, change.after)):
         difference = change.after - change.before
         lower = change.name.rpartition(".")[2] in LOWER_IS_BETTER
         judged = "" if "baseline" in change.name else " better" if (difference < 0) == lower else " worse"
         words.append(f"{difference:+.4g}{judged}")
     return words
-
-
-def _word(value: Any) -> str:
-    match value:
-        case None:
-            return "none"
-        case float():
-            return f"{value:.6g}"
-        case str() if len(value) in HASH_LENGTHS and set(value) <= set("0123456789abcdef.dir"):
-            return short(value)
-        case list():
-            return f"[{', '.join(map(_word, value))}]"
-        case {"name": name, "dtype": dtype, "nullable": nullable}:  # a feature
-            return f"{name} {dtype}{'?' if nullable else ''}"
-    return str(value)
 
 
 def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ import manifest
 import packages
 import parameters
 import prepared
+from answer import word
 from candidate import Description
 from checksums import digest, dvc_md5
 from comparison import compare
@@ -139,7 +140,7 @@ def as_released(new: Manifest, standing: Manifest | None) -> Manifest | None:
     raise Problem(
         f"{packages.folder_of(new.version)}: released as {packages.release_tag(released)}, so it is not overwritten; "
         f"choose another package.version in {parameters.PATH}, or with -S in an experiment, then run again",
-        *(f"  {group}: {change.name}: released {change.before}, now {change.after}" for group, change in changes),
+        *(f"  {group}: {c.name}: released {word(c.before)}, now {word(c.after)}" for group, c in changes),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import git
 import packages
-from answer import Answer, columns
+from answer import Answer, columns, word
 from checksums import md5_of, parse_sums
 from comparison import compare
 from environment import REQUIREMENTS
@@ -161,5 +161,7 @@ def likely_cause(before: Manifest, after: Manifest) -> str:
     for group in ("data", "code", "environment", "parameters"):
         if group in changes:
             first, more = changes[group][0], len(changes[group]) - 1
-            return f"{group}: {first.name} {first.before} → {first.after}{f' and {more} more' if more else ''}"
+            return (
+                f"{group}: {first.name} {word(first.before)} → {word(first.after)}{f' and {more} more' if more else ''}"
+            )
     return "recorded otherwise than it was made: edited by hand, or made on other numeric settings"

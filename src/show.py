@@ -1,8 +1,6 @@
 """`lineage.py show`: the whole chain of one package, raw data → prepared → model, for a person first."""
 
-from typing import Any
-
-from answer import Answer, columns, short
+from answer import Answer, columns, short, word
 from comparison import flatten
 from manifest import Manifest, Stage, Table
 from version import find_version
@@ -33,15 +31,15 @@ def text(manifest: Manifest) -> str:
             [
                 ("file", f"{model.path}  {model.size:,} bytes  sha256 {short(model.sha256)}"),
                 ("steps", " → ".join(f"{step.name} ({step.class_.rpartition('.')[2]})" for step in model.steps)),
-                ("features", ", ".join(f"{f.name} {f.dtype}{'?' if f.nullable else ''}" for f in model.features)),
-                ("classes", ", ".join(map(str, model.classes)) if model.classes else "-"),
+                ("features", word([feature.model_dump() for feature in model.features])),
+                ("classes", word(model.classes)),
                 ("bytes", nature),
             ]
         ),
         _title("parameters"),
-        columns((name, _word(value)) for name, value in flatten(manifest.params.model_dump()).items()),
+        columns((name, word(value)) for name, value in flatten(manifest.params.model_dump()).items()),
         _title("metrics"),
-        columns((name, _word(value)) for name, value in flatten(manifest.metrics).items()),
+        columns((name, word(value)) for name, value in flatten(manifest.metrics).items()),
         _title("environment"),
         columns(
             [
@@ -67,9 +65,3 @@ def _stage(name: str, stage: Stage) -> str:
     makes = ((path, short(md5)) for path, md5 in stage.outs.items())
     rows = [*(("reads", *row) for row in reads), *(("makes", *row) for row in makes)]
     return f"{_title(name)}: {stage.cmd}\n{columns(rows)}"
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_word, value)) or "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -291,6 +291,12 @@ def test_folds_of_other_rows_are_not_paired(other: Manifest) -> None:
     assert compare_folds(other, fitted([0.8] * 5)) is None
 
 
+def test_without_pairs_diff_says_that_the_scores_cannot_be_compared_so(story: Project) -> None:
+    said = story.run("python src/lineage.py diff v1.0.0 v1.1.0").stdout.splitlines()[-1]
+
+    assert said == "other rows, folds, seed or metric: the scores cannot be compared fold by fold"
+
+
 def test_folds_of_other_data_or_another_metric_are_not_paired() -> None:
     one = fitted([0.8] * 5)
     moved = one.data.model_copy(update={"train": one.data.train.model_copy(update={"md5": "1" * 32})})

@@ -97,9 +97,18 @@ def test_a_branch_that_changes_no_model_says_so(project: Project, tmp_path: Path
     project.run(REPORT)
     shown = html(tmp_path / "report")
 
-    assert shown.startswith("<h2>The model is the same</h2>")
+    assert shown.startswith("<h2>The model is the same</h2>\n<h3>Metrics</h3>")
     assert shown.count("None changed.") == 2
     assert "main and workspace have the same lineage" in shown
+
+
+def test_a_branch_with_another_task_is_headed_by_its_own_metric(project: Project, tmp_path: Path) -> None:
+    project.run("git checkout -q -b mass")
+    project.set(data__target="body_mass_g", data__task="regression", train__estimator="ridge")
+    project.run("dvc repro")
+    project.run(REPORT)
+
+    assert html(tmp_path / "report").startswith("<h2>Another metric: r2.cv_mean 0.8")
 
 
 def test_a_revision_that_is_none_ends_in_one_sentence_and_writes_nothing(project: Project, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_every_link_of_the_chain_is_in_the_text() -> None:
         ("run.experiment", None, f"from commit {'4' * 40}"),
         ("run.git", None, "from no commit, experiment dingy-arum on 555555555555"),
         ("model.deterministic", True, "bytes deterministic"),
-        ("model.classes", None, "classes -"),
+        ("model.classes", None, "classes none"),
         ("params.data.drop", [], "data.drop none"),
         ("metrics.balanced_accuracy.test", 0.123456789, "balanced_accuracy.test 0.123457"),
     ],

@@ -30,6 +30,48 @@ def test_a_released_version_is_not_overwritten_and_the_message_says_what_differs
         assert project.snapshot("models/v1.0.0", "models/v1.1.0") == before
 
 
+def test_a_released_folder_is_not_overwritten_under_another_name(moved_on: Project) -> None:
+    before = moved_on.snapshot("models/v1.0.0", "models/v1.1.0")
+    moved_on.set(package__name="houses", train__seed=7)
+    done = moved_on.run("dvc repro", check=False)
+
+    assert "models/v1.1.0: released as penguins@v1.1.0, so it is not overwritten" in done.stderr
+    assert "parameters: package.name: released penguins, now houses" in done.stderr
+    assert moved_on.snapshot("models/v1.0.0", "models/v1.1.0") == before
+
+
+def test_an_experiment_that_asks_for_the_next_version_keeps_all_tracked_and_no_model_in_git(moved_on: Project) -> None:
+    before = moved_on.snapshot("models/v1.0.0", "models/v1.1.0")
+    moved_on.run("dvc exp run --temp -n next -S package.version=v1.2.0 -S train.seed=7")
+    moved_on.run("dvc exp apply next")
+    moved_on.commit("Keep it")
+    kept = moved_on.run("git ls-files models").stdout.split()
+    verdicts = json.loads(moved_on.run("python src/lineage.py verify --json").stdout)
+
+    assert not [path for path in kept if path.endswith("model.joblib")]
+    assert {"models/v1.0.0/model.joblib.dvc", "models/v1.1.0/model.joblib.dvc"} <= {*kept}
+    assert before.items() <= moved_on.snapshot("models").items()
+    assert [verdict["version"] for verdict in verdicts] == ["v1.0.0", "v1.1.0", "v1.2.0"]
+    moved_on.run(RELEASE)
+    moved_on.run("dvc gc -w -f")
+    assert before.items() <= moved_on.snapshot("models").items()
+
+
+def test_an_experiment_from_before_the_release_of_another_holds_and_a_later_forgery_does_not(project: Project) -> None:
+    project.run("dvc exp run --temp -n weaker -S estimators.logistic_regression.C=0.1")
+    project.run(RELEASE)
+    assert "ok  weaker" in project.run("python src/lineage.py verify weaker").stdout
+
+    project.set(train__seed=7)
+    project.run("git tag -m hidden hidden penguins@v1.0.0^{}")
+    project.run("git tag -d penguins@v1.0.0")
+    project.run("dvc repro")
+    commit = project.commit("Make another under the same version")
+    project.run("git tag -a -m Released penguins@v1.0.0 hidden^{}")
+    done = project.run(f"python src/lineage.py verify {commit}", check=False)
+    assert "is not the one that was released as penguins@v1.0.0" in done.stdout
+
+
 def test_the_queue_refuses_to_overwrite_a_released_version_too(moved_on: Project) -> None:
     moved_on.run("dvc exp run --queue -n waiting -S train.seed=7")
     moved_on.run("dvc queue start -j 1")
