@@ -160,8 +160,7 @@ def likely_cause(before: Manifest, after: Manifest) -> str:
     changes = compare(before, after)
     for group in ("data", "code", "environment", "parameters"):
         if group in changes:
-            first, more = changes[group][0], len(changes[group]) - 1
-            return (
-                f"{group}: {first.name} {word(first.before)} → {word(first.after)}{f' and {more} more' if more else ''}"
-            )
+            first, *more = changes[group]
+            others = f" and {len(more)} more" if more else ""
+            return f"{group}: {first.name} {word(first.before)} → {word(first.after)}{others}"
     return "recorded otherwise than it was made: edited by hand, or made on other numeric settings"

@@ -18,7 +18,7 @@ import git
 import packages
 from answer import Answer, columns
 from checksums import Digest, digest_of, dvc_md5, md5_of, parse_sums
-from history import release_tags
+from history import experiments_by_commit, release_tags
 from lock import PATH as LOCK
 from lock import Lock, parse_lock, parse_pointer
 from manifest import Manifest, parse_manifest
@@ -261,10 +261,11 @@ def check_commit(manifest: Manifest) -> Iterator[str]:
 
 
 def check_release(version: Version, manifest: Manifest, content: bytes) -> Iterator[str]:
-    """Hold the manifest against the one that the release tag holds, unless it is of a commit that came before."""
+    """Hold the manifest against the one that the release tag holds, unless it is of an experiment or came before."""
     tag = packages.release_tag(manifest)
     commit = release_tags().get(tag)
-    if commit is None or (version.commit and not git.is_ancestor(commit, version.commit)):
+    if commit is None or git.read_blob(commit, version.folder / packages.MANIFEST) == content:
         return
-    if git.read_blob(commit, version.folder / packages.MANIFEST) != content:
+    is_claim = version.commit not in experiments_by_commit()
+    if version.commit is None or (is_claim and git.is_ancestor(commit, version.commit)):
         yield f"{packages.MANIFEST}: is not the one that was released as {tag}; git checkout {tag} -- {version.folder}"
