@@ -6,17 +6,22 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from xdist.scheduler import LoadScopeScheduling
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 RELEASE = "python src/lineage.py release"
+PREPARED = {"test_experiments.py", "test_faults.py", "test_remotes.py", "test_report.py"}  # by costly fixtures
 MODELS = ("models/v1.0.0/model.joblib", "models/v1.1.0/model.joblib")
 ENVIRONMENT = {
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -28,6 +33,22 @@ ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "DVC_NO_ANALYTICS": "1",
 }
+
+
+class ByPreparation(LoadScopeScheduling):  # type: ignore[misc]
+    """Single tests go to whichever worker is free, the files of `PREPARED` as a whole.
+
+    pytest-xdist's own groups have no effect with pytest 9.2, in which a node's name cannot be changed.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.removeprefix("tests/") in PREPARED else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return ByPreparation(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,16 +82,20 @@ class Project:
 
     @staticmethod
     def _run(command: list[str], folder: Path, env: dict[str, str], *, check: bool) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=os.environ | env,
-            text=True,
-            encoding="utf-8",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        # Into files: a pipe would be waited for until the workers of a queue, which inherit it, have ended too.
+        with TemporaryFile("w+", encoding="utf-8") as stdout, TemporaryFile("w+", encoding="utf-8") as stderr:
+            ended = subprocess.run(
+                command,
+                cwd=folder,
+                env=os.environ | env,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                check=False,
+            )
+            stdout.seek(0)
+            stderr.seek(0)
+            done = subprocess.CompletedProcess(command, ended.returncode, stdout.read(), stderr.read())
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -157,6 +182,16 @@ def release(project: Project) -> None:
     project.run("dvc repro")
     project.commit("Run the pipeline")
     project.run(RELEASE)
+
+
+def finish_queue(project: Project) -> str:
+    """Wait until no queued experiment is left, and end the workers; returns what `dvc queue status` says."""
+    deadline = time.monotonic() + 600
+    while "Running" in (said := project.run("dvc queue status").stdout) or "Queued" in said:
+        assert time.monotonic() < deadline, said
+        time.sleep(1)
+    project.run("dvc queue stop --kill")  # one that found the queue empty sometimes idles on
+    return said
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,7 @@ import pytest
 from conftest import Project
 from faults import MENDING, Bases, leftovers, lost, make_bases, objects, recover, start, table, try_kills, unsound
 
-pytestmark = [
-    pytest.mark.skipif(os.name == "nt", reason="kills process groups, mounts and changes modes"),
-    pytest.mark.xdist_group("faults"),
-]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills process groups, mounts and changes modes")
 
 KILLS = 20
 MISSING = [196, 8]  # KiB that the disk lacks for the package; beyond it, DVC's cache needs some too

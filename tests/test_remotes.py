@@ -20,7 +20,6 @@ import pytest
 from conftest import BIN, MODELS, Project, recipe
 
 LOOPBACK = "127.0.0.1"
-pytestmark = pytest.mark.xdist_group("remotes")
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd will not start as root without; its service script makes it too
 SSHD_CONFIG = """
 ListenAddress {address}:{port}

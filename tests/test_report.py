@@ -13,8 +13,6 @@ WORKFLOW = YAML(typ="safe").load((CHECKOUT / ".github/workflows/report.yml").rea
 PLOTS = ["predicted-against-actual.png", "errors.png", "permutation-importance.png"]
 REPORT = "python .ci/report.py main ../report"
 
-pytestmark = pytest.mark.xdist_group("report")
-
 
 @pytest.fixture(scope="module")
 def branch(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:

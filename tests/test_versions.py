@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import MODELS, RELEASE, Project
+from conftest import MODELS, RELEASE, Project, finish_queue
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_an_experiment_from_before_the_release_of_another_holds_and_a_later_forg
 def test_the_queue_refuses_to_overwrite_a_released_version_too(moved_on: Project) -> None:
     moved_on.run("dvc exp run --queue -n waiting -S train.seed=7")
     moved_on.run("dvc queue start -j 1")
-    moved_on.run("dvc queue logs waiting --follow", check=False)
+    finish_queue(moved_on)
     logs = moved_on.run("dvc queue logs waiting", check=False)
 
     assert "released as penguins@v1.1.0, so it is not overwritten" in logs.stdout + logs.stderr
