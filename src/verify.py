@@ -239,7 +239,7 @@ def check_kept_files(version: Version, digests: dict[str, Digest]) -> Iterator[s
     """Hold the Git-kept files of a version that was left behind against HEAD, which alone still records them."""
     for name in (packages.MANIFEST, packages.REQUIREMENTS, packages.SUMS):
         kept = git.read_blob(version.commit or "HEAD", version.folder / name)
-        if kept is not None and name in digests and md5_of(kept) != digests[name].md5:
+        if kept is not None and name in digests and digest_of(BytesIO(kept)) != digests[name]:
             yield f"{name}: is not what Git's HEAD has; git checkout {version.folder / name}"
 
 
