@@ -1,100 +1,187 @@
 """Stage 3: put the candidate into its versioned package, with its lineage. Run it with `dvc repro`.
 
-Nothing is unpickled here and nothing computed anew: the stage hashes the bytes that stand there, holds them against
-what the other stages noted and what `dvc.lock` recorded, and refuses where any of the three disagree.
+Nothing is loaded here and nothing computed anew: the stage hashes the files that the model came from, compares them
+with what `dvc.lock` records and with what the other stages noted, and refuses where any of the three disagree.
 """
 
+import argparse
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import candidate
-import git
-import manifest
-import packages
-import parameters
-import prepared
-from answer import word
-from candidate import Description
-from checksums import digest, dvc_md5
-from comparison import compare
-from environment import REQUIREMENTS, check_environment
-from lock import PATH as LOCK
-from lock import Lock, Stage, read_lock
-from manifest import Manifest
-from parameters import Parameters, read_parameters
-from prepared import Profile
-from problem import Problem, refuse_if, run, say
-from witness import Readings
+from record.problem import Problem, importing, refuse_if, run, say
+
+with importing():
+    from record import git, manifest, models, notes, tracking
+    from record.checksums import digest
+    from record.comparison import compare
+    from record.files import from_yaml
+    from record.manifest import Manifest
+    from record.notes import Description, Profile, Readings
+    from record.parameters import PATH as PARAMETERS
+    from record.parameters import Parameters, read_parameters
+    from record.tracking import LOCK, PACKAGE, PIPELINE, Stage
+
+REQUIREMENTS = Path("requirements.txt")
+CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
 
 
-def disagreements(name: str, stage: Stage, readings: Readings, packaged: Iterable[Path]) -> Iterator[str]:
-    """Where the three witnesses of a stage differ: `dvc.lock`, the bytes that stand there, the stage's own notes."""
-    recorded = stage.dependencies() | stage.outputs()
-    for file in packaged:
-        md5, found = recorded.get(file.as_posix()), dvc_md5(file) if file.exists() else "missing"
-        if md5 and found != md5:
-            yield f"{file}: {LOCK} records {md5} for {name}, found is {found}; run dvc repro"
-    for path, md5 in readings.files.items():
-        if path not in recorded:
+def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
+    """Every stage that the package rests on, from raw data to model, as `dvc.lock` records it.
+
+    Raises:
+        Problem: when `dvc.lock` lacks one of them, or one is of another `dvc.yaml`.
+    """
+    recorded = tracking.recorded_stages(tracking.read_workspace)
+    declared = tracking.declared_stages(tracking.read_workspace)
+    ends = declared[package].deps if package in declared else []
+    stages = tracking.ancestors(recorded, ends)
+    read = [dep for stage in stages.values() for dep in stage.deps]
+    refuse_if(tracking.unrecorded([*ends, *read], recorded))
+    if not stages:
+        raise Problem(f"{LOCK}: records no stage that {package} depends on; dvc repro runs them")
+    return stages
+
+
+def notes_of(stages: dict[str, Stage]) -> dict[str, Path]:
+    """The notes that stages left in their outs, by the stage's name."""
+    found = ((name, Path(out) / note) for name, s in stages.items() for out in s.outs for note in notes.ALL)
+    return {name: path for name, path in found if path.is_file()}
+
+
+def disagreements(name: str, stage: Stage, found: dict[str, str], readings: Readings | None) -> Iterator[str]:
+    """Where the three accounts of a stage differ: `dvc.lock`, the files as they are now, the stage's own notes."""
+    recorded = stage.deps | stage.outs
+    for path, md5 in recorded.items():
+        if found.get(path, md5) != md5:
+            yield f"{path}: {LOCK} records {md5} for {name}, found is {found[path]}; run dvc repro"
+    for path, md5 in readings.files.items() if readings else ():
+        if path not in recorded and not any(tracking.overlap(path, folder) for folder in recorded):
             yield f"{path}: {name} reads it, but dvc.yaml does not list it in the stage's deps; add it"
-        elif recorded[path] != md5:
+        elif recorded.get(path, md5) != md5:
             yield f"{path}: {name} read {md5}, {LOCK} records {recorded[path]}: it changed meanwhile; run dvc repro"
-    for key, value in readings.params.items():
-        if stage.params.get(parameters.PATH.name, {}).get(key) != value:
-            yield f"{parameters.PATH}: {key}: {name} used other values than {LOCK} records; run dvc repro"
+    for key, value in readings.params.items() if readings else ():
+        if stage.params.get(PARAMETERS.as_posix(), {}).get(key) != value:
+            yield f"{PARAMETERS}: {key}: {name} used other values than {LOCK} records; run dvc repro"
 
 
-def stage_of(recorded: Lock, name: str) -> Stage:
-    """The entry of a stage in dvc.lock."""
+def hashes_now(stages: dict[str, Stage]) -> dict[str, str]:
+    """The hash of every file and folder that the stages read or made, as it is now; a URL is not looked at."""
+    paths = {path for stage in stages.values() for path in stage.deps | stage.outs if "://" not in path}
+    return {path: tracking.content_hash(Path(path)) if Path(path).exists() else "nothing" for path in sorted(paths)}
+
+
+def is_data(path: str) -> bool:
+    """Whether a file that no stage made is data: what DVC tracks, what is in data/, and what is not code elsewhere."""
+    if path.startswith("data/") or tracking.pointer_to(path, tracking.read_workspace):
+        return True
+    name = Path(path)
+    return (
+        "://" not in path
+        and not name.is_dir()
+        and name.suffix.lower() not in CODE
+        and not name.match("requirements*.txt")
+    )
+
+
+def describe_inputs(paths: list[str], rows: dict[str, int]) -> list[manifest.Input]:
+    """The data files that no stage made, those of a folder one by one."""
+    files = [file for path in map(Path, paths) for file in (tracking.files_in(path) if path.is_dir() else [path])]
+    found = [(file.as_posix(), digest(file)) for file in files]
+    refuse_if(
+        f"{path}: is a link, and not to DVC's cache; put the file itself there, or dvc add it"
+        for path, hashed in found
+        if Path(path).is_symlink() and not tracking.is_link_to_cache(Path(path), hashed.md5)
+    )
+    return [manifest.Input.of(path, d, rows=rows.get(path), origin=origin_of(path)) for path, d in found]
+
+
+def origin_of(path: str) -> manifest.Origin | None:
+    """Where the `.dvc` file of an input says that it came from; None for what Git keeps."""
+    tracked = tracking.pointer_to(path, tracking.read_workspace)
+    if tracked is None:
+        return None
+    file, pointer, _ = tracked
+    source = pointer.deps[0] if pointer.deps else None
+    repo = source.repo if source else None
+    return manifest.Origin(
+        tracked_by=file.as_posix(),
+        url=git.without_credentials(repo.url) or repo.url if repo else source.path if source else None,
+        path=source.path if source and repo else None,
+        revision=repo.rev_lock if repo else None,
+        etag=source.etag if source else None,
+    )
+
+
+def read_metrics(stages: dict[str, Stage]) -> dict[str, Any]:
+    """The content of metrics.json, then that of the metrics of other stages under their paths."""
+    declared = tracking.declared_stages(tracking.read_workspace)
+    made = {path for stage in stages.values() for path in stage.outs}
+    named = {path for stage in declared.values() for path in stage.metrics} & made - {notes.METRICS.as_posix()}
+    main: dict[str, Any] = json.loads(notes.METRICS.read_bytes())
+    return main | {path: tracking.plain(parse_metrics(Path(path))) for path in sorted(named)}
+
+
+def parse_metrics(path: Path) -> Any:
+    """The content of a metrics file, in one of the formats that DVC reads."""
     try:
-        return recorded.stages[name]
-    except KeyError:
-        raise Problem(f"{LOCK}: has no stage '{name}'; dvc repro runs it") from None
+        content = path.read_bytes()
+        return tomllib.loads(content.decode()) if path.suffix == ".toml" else from_yaml(content)  # YAML holds JSON
+    except ValueError as error:
+        raise Problem(f"{path}: not readable as metrics: {error}") from None
 
 
-def describe_run(decisive: list[str]) -> manifest.Run:
-    """When and where this happens; `decisive` are the files whose difference from HEAD makes the record dirty."""
+def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Run:
+    """When and where this happens; the record is clean only if HEAD holds all of `files`, path → MD5."""
     commit = git.commit_of("HEAD")
     if commit is None:
-        say("warning: no Git commit; the manifest cannot say which code made this model. Commit, then dvc repro")
+        reason = "no commit yet" if git.has_repository() else "no Git repository"
+        say(f"warning: {reason}, so the manifest cannot say which code made this model; commit, then dvc repro")
+    missing = tracking.missing_from(commit, files) if commit else {}
+    for path, found in missing.items():
+        say(f'warning: {path}: HEAD has {found}, so the manifest says "dirty"; commit it, then dvc repro')
     name, baseline = os.environ.get("DVC_EXP_NAME"), os.environ.get("DVC_EXP_BASELINE_REV")
-    root = os.environ.get("DVC_ROOT")  # in a temporary copy of the repository, the one it was copied from
+    root = os.environ.get("DVC_ROOT") if name else None  # in a temporary copy, the repository that it was copied from
+    costs = {stage: cost for stage, path in written.items() if (cost := notes.cost_of(path))}
     return manifest.Run(
         created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        git=manifest.Git(
-            commit=commit, dirty=git.differs_from_head(decisive), remote=git.remote(Path(root) if root else None)
-        )
+        git=manifest.Git(commit=commit, dirty=bool(missing), remote=git.remote(Path(root) if root else None))
         if commit
         else None,
         experiment=manifest.Experiment(name=name, baseline=baseline) if name and baseline else None,
         platform=f"{platform.system()}-{platform.machine()}",
+        seconds={stage: cost.seconds for stage, cost in costs.items()},
+        peak_memory_mib={stage: cost.peak_memory_mib for stage, cost in costs.items() if cost.peak_memory_mib},
     )
 
 
-def build_manifest(
-    settings: Parameters, profile: Profile, description: Description, stages: dict[str, Stage], metrics: dict[str, Any]
-) -> Manifest:
-    """The manifest of the candidate, from what stands on disk."""
-    source = Path(settings.data.path)
-    decisive = {path for stage in stages.values() for path in stage.dependencies()} - {
-        prepared.TRAIN.as_posix(),
-        prepared.TEST.as_posix(),
-    }
-    used = profile.readings.params | description.readings.params
+def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stage]) -> Manifest:
+    """The manifest of the candidate, from the files as they are."""
+    profile = Profile.read(notes.PREPARED / notes.PROFILE)
+    description = Description.read(candidate / notes.DESCRIPTION)
+    used = {key: value for s in stages.values() for key, value in s.params.get(PARAMETERS.as_posix(), {}).items()}
+    read = tracking.inputs_of(stages)
+    inputs = describe_inputs([path for path in read if is_data(path)], {used["data"]["path"]: profile.rows.read})
+    code = {path: md5 for path, md5 in read.items() if not is_data(path) and "://" not in path}
+    decisive = code | {entry.path: entry.md5 for entry in inputs}
+    settings_files = {path.as_posix(): digest(path).md5 for path in (PARAMETERS, PIPELINE)}
     return Manifest(
-        schema_version=1,
+        schema_version=manifest.SCHEMA,
         name=settings.package.name,
         version=settings.package.version,
-        model=manifest.Model.of(packages.MODEL, digest(candidate.MODEL), **dict(description.fitted)),
+        model=manifest.Model.of(models.MODEL, digest(candidate / notes.MODEL), **dict(description.fitted)),
+        inputs=inputs,
+        stages=stages,
         data=manifest.Data(
-            source=_table(source, profile.rows.read),
-            train=_table(prepared.TRAIN, profile.rows.train),
-            test=_table(prepared.TEST, profile.rows.test),
+            **{
+                part: manifest.Table.of(path, digest(Path(path)), rows=description.rows[part])
+                for part, path in description.tables.items()
+            }
         ),
         params=manifest.Params(
             data=used["data"],
@@ -103,81 +190,67 @@ def build_manifest(
             estimator=used[f"estimators.{used['train']['estimator']}"],
             package=settings.package.model_dump(),
         ),
-        metrics=metrics | {"folds": description.folds},
-        stages={
-            name: manifest.Stage(cmd=stage.cmd, deps=stage.dependencies(), outs=stage.outputs())
-            for name, stage in stages.items()
-        },
+        metrics=read_metrics(stages) | {"folds": description.folds},
         environment=manifest.Environment(
             python=description.python,
             requirements_sha256=digest(REQUIREMENTS).sha256,
             packages=description.packages,
             numeric=description.numeric,
         ),
-        run=describe_run(sorted(decisive | {"params.yaml", "dvc.yaml", f"{source.as_posix()}.dvc"})),
+        run=describe_run(decisive | settings_files, notes_of(stages)),
     )
 
 
-def _table(path: Path, rows: int) -> manifest.Table:
-    return manifest.Table.of(path.as_posix(), digest(path), rows=rows)
-
-
-def as_released(new: Manifest, standing: Manifest | None) -> Manifest | None:
+def refuse_to_change_a_release(new: Manifest, current: Manifest | None) -> Manifest | None:
     """The released manifest of this version where it records the same lineage; None where it was not released.
 
     Raises:
-        Problem: when another lineage was released under this version, or the package that stands there under
-            another name, with what differs.
+        Problem: when another lineage was released under this version, or the package that is there under another
+            name, with what differs.
+        CannotAsk: when it cannot be known whether the version was released.
     """
-    folder = os.environ.get("DVC_ROOT")  # a temporary copy of the repository has none of its tags
-    root = Path(folder) if folder else None
-    released = packages.released_manifest(new, root)
-    if released is None and standing and standing.name != new.name:
-        released = packages.released_manifest(standing, root)
+    is_same = current is not None and current.lineage() == new.lineage()
+    released = models.released_manifest(new, ask_remote=not is_same)
+    if released is None and current and current.name != new.name:
+        released = models.released_manifest(current)
     if released is None or released.lineage() == new.lineage():
         return released
-    changes = [(group, change) for group, found in compare(released, new).items() for change in found]
     raise Problem(
-        f"{packages.folder_of(new.version)}: released as {packages.release_tag(released)}, so it is not overwritten; "
-        f"choose another package.version in {parameters.PATH}, or with -S in an experiment, then run again",
-        *(f"  {group}: {c.name}: released {word(c.before)}, now {word(c.after)}" for group, c in changes),
+        f"{models.folder_of(new.version)}: released as {models.release_tag(released)}, so it is not overwritten; "
+        f"choose another package.version in {PARAMETERS}, or with -S in an experiment, then run again",
+        *(f"  {group}: {change}" for group, changes in compare(released, new).items() for change in changes),
     )
 
 
-def with_first_birth(new: Manifest, standing: Manifest | None) -> Manifest:
-    """The standing manifest where it records the same lineage, unless a clean run can replace a dirty record."""
-    if standing is None or standing.lineage() != new.lineage():
+def with_first_record(new: Manifest, current: Manifest | None) -> Manifest:
+    """The current manifest where it records the same lineage, unless a clean run can replace a dirty record."""
+    if current is None or current.lineage() != new.lineage():
         return new
-    return new if _is_clean(new) and not _is_clean(standing) else standing
+    return new if _is_clean(new) and not _is_clean(current) else current
 
 
 def _is_clean(document: Manifest) -> bool:
     record = document.run.git  # a commit of another repository, such as the template's, says nothing here
-    return record is not None and not record.dirty and git.knows(record.commit)
+    return record is not None and not record.dirty and (git.commit_of(record.commit) or git.what_is_cut()) is not None
 
 
 def main() -> None:
-    """Write models/<version>/ from models/candidate/."""
+    """Write models/<version>/ from the candidate."""
+    parser = argparse.ArgumentParser(prog="package.py", description="Put the candidate into its versioned package.")
+    parser.add_argument("candidate", nargs="?", type=Path, default=notes.CANDIDATE, help="the folder of the candidate")
+    candidate = parser.parse_args().candidate
     settings = read_parameters()
-    check_environment()
-    profile = Profile.read(prepared.PROFILE)
-    description = Description.read(candidate.DESCRIPTION)
-    recorded = read_lock()
-    stages = {name: stage_of(recorded, name) for name in ("prepare", "train")}
-    packaged = [Path(settings.data.path), prepared.FOLDER, candidate.FOLDER, candidate.METRICS, REQUIREMENTS]
-    notes = {"prepare": profile.readings, "train": description.readings}
-    refuse_if(line for name in stages for line in disagreements(name, stages[name], notes[name], packaged))
-    new = build_manifest(settings, profile, description, stages, json.loads(candidate.METRICS.read_bytes()))
-    folder = packages.folder_of(settings.package.version)
-    standing = packages.standing_manifest(folder)
-    kept = as_released(new, standing) or with_first_birth(new, standing)
-    packages.lay_down(folder, candidate.MODEL, kept, REQUIREMENTS.read_bytes())
-    pointers = packages.leave_pointers(settings.package.version)
-    for pointer in pointers:
-        say(f"{pointer}: keeps that version with DVC; commit it")
-    if pointers and "DVC_EXP_NAME" in os.environ:  # an experiment keeps only what Git knows of
-        git.add(pointers)
-    done = "holds this lineage already" if kept is standing else "packaged"
+    stages = stages_behind()
+    found, written = hashes_now(stages), notes_of(stages)
+    readings = {name: notes.readings_in(path) for name, path in written.items()}
+    refuse_if(line for name in stages for line in disagreements(name, stages[name], found, readings.get(name)))
+    new = build_manifest(settings, candidate, stages)
+    folder = models.folder_of(settings.package.version)
+    current = models.current_manifest(folder)
+    kept = refuse_to_change_a_release(new, current) or with_first_record(new, current)
+    models.write_package(folder, candidate / notes.MODEL, kept, REQUIREMENTS.read_bytes())
+    models.keep_others(settings.package.version)
+    done = "holds this lineage already" if kept is current else "packaged"
     say(f"{folder}: {done} (sha256 of the model: {kept.model.sha256[:12]}…)")
 
 

@@ -1,6 +1,6 @@
 """Score new rows with a verified package: `python src/predict.py models/v1.0.0 rows.csv scored.csv`.
 
-The input's columns are held against the features that the manifest names. The output has the input's columns, the
+The input's columns are compared with the features that the manifest names. The output has the input's columns, the
 prediction, for a classifier the probability of each class, and the version and SHA-256 of the model: in every row of a
 CSV, in the metadata of a Parquet file. It is made under the numeric settings that the model was made under.
 """
@@ -8,16 +8,13 @@ CSV, in the metadata of a Parquet file. It is made under the numeric settings th
 import argparse
 from pathlib import Path
 
-import numeric
-import packages
-from manifest import read_manifest
-from problem import Problem, refuse_if, run, say
+from record.problem import Problem, refuse_if, run, say
 
 FORMATS = (".csv", ".parquet")
 
 
 def parse_arguments() -> argparse.Namespace:
-    """What is to be scored, with which package, and where to."""
+    """What to score, with which package, and where to write the result."""
     parser = argparse.ArgumentParser(
         prog="predict.py",
         description="Score the rows of a CSV or Parquet file with a package, once it is verified.",
@@ -39,10 +36,12 @@ def main() -> None:
     )
     if asked.output.resolve() == asked.input.resolve():
         raise Problem(f"{asked.output}: is the input, which is not overwritten; name another output")
-    numeric.pin(read_manifest(asked.package / packages.MANIFEST).environment.numeric)
-    # Late: these load the numeric libraries, which read what `pin` sets when they are loaded.
-    from loading import load_model  # noqa: PLC0415
-    from scoring import score_file  # noqa: PLC0415
+    from record.environment import start_with
+    from record.models import read_manifest_of
+
+    start_with(read_manifest_of(asked.package).environment.numeric)
+    from modeling.loading import load_model
+    from modeling.scoring import score_file
 
     loaded = load_model(asked.package)
     rows = score_file(asked.input, asked.output, loaded)

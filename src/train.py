@@ -1,22 +1,59 @@
-"""Stage 2: fit the estimator that params.yaml chooses, score it, and keep it. Run it with `dvc repro train`."""
+"""Stage 2: fit the estimator that params.yaml chooses, score it, and keep it. Run it with `dvc repro train`.
 
-import csv
-import io
+A stage of your own between `prepare` and `train` hands its tables on by their folder: `python src/train.py
+data/features`, in which train.parquet and test.parquet are.
+"""
+
+import argparse
 import platform
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import candidate
-import numeric
-import prepared
-from candidate import Description
-from environment import REQUIREMENTS, check_environment, packages_behind
-from files import keep_only, replacing, to_json, write
-from parameters import Parameters, read_parameters
-from problem import run, say
-from witness import Readings
+from record.problem import run, say
+
+if TYPE_CHECKING:
+    from record.parameters import Parameters
 
 
-def used_parameters(parameters: Parameters) -> dict[str, Any]:
+def parse_arguments() -> argparse.Namespace:
+    """Which tables to train and test on."""
+    parser = argparse.ArgumentParser(prog="train.py", description="Fit, score and keep a model of a prepared table.")
+    text = "the folder of train.parquet and test.parquet"
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=Path("data/prepared"), help=text)
+    return parser.parse_args()
+
+
+def numeric_settings(threads: int, portable: bool) -> dict[str, str]:
+    """The environment variables, by name, under which a model is fitted.
+
+    Libraries choose their kernels by the processor and share work by the number of cores, and sums that are taken in
+    another order differ in the last bit.
+    """
+    settings = {
+        "OMP_NUM_THREADS": str(threads),  # HistGradientBoosting stores the number, reductions depend on it
+        "OPENBLAS_NUM_THREADS": str(threads),  # the order of sums in matrix products
+        "PYTHONHASHSEED": "0",  # the order of sets
+    }
+    if portable and platform.machine() in {"x86_64", "AMD64"}:
+        # Kernels differ by processor. Nehalem's are in every build and ran all estimators that were tried;
+        # Haswell's with one thread crashed LogisticRegression(solver="newton-cholesky") on one table.
+        settings["OPENBLAS_CORETYPE"] = "Nehalem"
+        settings["NPY_DISABLE_CPU_FEATURES"] = " ".join(dispatched_features())  # sums, exp, log have SIMD variants
+        if platform.libc_ver()[0] == "glibc":
+            # exp, log and pow of libm, which compiled loss functions call, have variants with other last bits
+            settings["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"
+    return dict(sorted(settings.items()))
+
+
+def dispatched_features() -> list[str]:
+    """The processor features for which NumPy has kernels of their own."""
+    import numpy as np
+
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return sorted({*extensions.get("found", []), *extensions.get("not found", [])})
+
+
+def used_parameters(parameters: "Parameters") -> dict[str, Any]:
     """The sections that this stage depends on, as `dvc.yaml` names them."""
     return {
         "data": parameters.data.model_dump(),
@@ -25,16 +62,7 @@ def used_parameters(parameters: Parameters) -> dict[str, Any]:
     }
 
 
-def to_csv(rows: list[dict[str, Any]]) -> bytes:
-    """The rows as CSV with a header line; numbers in full."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def summary(parameters: Parameters, metrics: dict[str, Any]) -> str:
+def summary(parameters: "Parameters", metrics: dict[str, Any]) -> str:
     """The main score in one line."""
     name, main = next(iter(metrics.items()))
     folds = f"{main['cv_mean']:.3f} ± {main['cv_std']:.3f} over {parameters.train.folds} folds"
@@ -43,44 +71,56 @@ def summary(parameters: Parameters, metrics: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the prepared table; write the candidate model with its description, metrics.json and the plots' data."""
-    parameters = read_parameters()
-    pins = numeric.pins(parameters.train.threads, parameters.train.portable)
-    numeric.pin(pins)
+    folder = parse_arguments().folder
+    from record.environment import REQUIREMENTS, check_environment, installed_versions, start_with
+
     check_environment()
-    # Late: these load the numeric libraries, which read what `pin` sets when they are loaded.
-    import joblib  # noqa: PLC0415
+    from record.parameters import read_parameters
 
-    from determinism import difference, twin  # noqa: PLC0415
-    from fitting import fit  # noqa: PLC0415
-    from model import describe, distributions  # noqa: PLC0415
-    from table import read_table  # noqa: PLC0415
+    parameters = read_parameters()
+    settings = numeric_settings(parameters.train.threads, parameters.train.portable)
+    start_with(settings)
+    import joblib
+    import pandas as pd
 
-    readings = Readings.start(prepared.TRAIN, prepared.TEST, REQUIREMENTS, params=used_parameters(parameters))
-    train, test = read_table(prepared.TRAIN), read_table(prepared.TEST)
-    with twin() as other:
-        fitted = fit(train, test, parameters)
-        nondeterminism = difference(other, train, parameters)
-    description = Description(
-        fitted=describe(fitted.model, train, parameters.data, nondeterminism),
-        folds=fitted.folds,
+    from modeling.determinism import difference, second_process
+    from modeling.estimator import describe, distributions
+    from modeling.evaluation import evaluate
+    from modeling.table import read_table
+    from record import notes
+    from record.files import keep_only, replacing, to_json, write
+
+    tables = {"train": folder / notes.TRAIN, "test": folder / notes.TEST}
+    readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
+    train, test = (read_table(path) for path in tables.values())
+    with second_process(folder) as second:
+        found = evaluate(train, test, parameters)
+        nondeterminism = difference(second, train, parameters)
+    behind = ["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(parameters.estimator)]
+    description = notes.Description(
+        fitted=describe(found.model, train, parameters.data, nondeterminism),
+        tables={part: path.as_posix() for part, path in tables.items()},
+        rows={"train": len(train), "test": len(test)},
+        folds=found.folds,
         python=platform.python_version(),
-        packages=packages_behind(["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(parameters.estimator)]),
-        numeric=pins,
+        packages=installed_versions(behind),
+        numeric=settings,
         readings=readings.finish(),
     )
 
-    with replacing(candidate.MODEL) as part:
-        joblib.dump(fitted.model, part)
-    description.write(candidate.DESCRIPTION)
-    keep_only(candidate.FOLDER, {candidate.MODEL.name, candidate.DESCRIPTION.name})
-    for name, rows in fitted.plots.items():
-        write(candidate.PLOTS / name, to_csv(rows))
-    keep_only(candidate.PLOTS, set(fitted.plots))
-    write(candidate.METRICS, to_json(fitted.metrics))
+    with replacing(notes.CANDIDATE / notes.MODEL) as part:
+        joblib.dump(found.model, part)
+    description.write(notes.CANDIDATE / notes.DESCRIPTION)
+    keep_only(notes.CANDIDATE, {notes.MODEL, notes.DESCRIPTION})
+    for name, rows in found.plots.items():
+        write(notes.PLOTS / name, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
+    keep_only(notes.PLOTS, set(found.plots))
+    write(notes.METRICS, to_json(found.metrics))
+    notes.note_cost(notes.CANDIDATE / notes.DESCRIPTION)
     if nondeterminism:
-        say(f"warning: this model cannot be made again byte for byte: {nondeterminism}")
-    say(summary(parameters, fitted.metrics))
-    say(f"{candidate.MODEL}: {candidate.MODEL.stat().st_size:,} bytes")
+        say(f"warning: this model cannot be rebuilt byte for byte: {nondeterminism}")
+    say(summary(parameters, found.metrics))
+    say(f"{notes.CANDIDATE / notes.MODEL}: {(notes.CANDIDATE / notes.MODEL).stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from conftest import Project
-from test_loading import seal
+from modeling_tables import seal
 
-import manifest
+from record.models import read_manifest_of
 
 RAW = "data/raw/penguins_v1.0.0.parquet"
 PREDICT = "python src/predict.py"
@@ -21,7 +21,7 @@ def shared(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
 def test_a_table_is_scored_and_the_output_says_by_which_model(shared: Project) -> None:
     done = shared.run(f"{PREDICT} models/v1.0.0 {RAW} scored.csv")
     found = pyarrow.csv.read_csv(shared.path / "scored.csv")
-    recorded = manifest.read_manifest(shared.path / "models/v1.0.0/manifest.json")
+    recorded = read_manifest_of(shared.path / "models/v1.0.0")
     rows = len(pq.read_table(shared.path / RAW))
 
     assert done.stdout == ""

@@ -1,0 +1,191 @@
+"""`lineage.py diff`: what changed between two packages, causes before effects; do the scores differ beyond noise?"""
+
+import math
+import statistics
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.processes import fetched
+from commands.result import Result, table
+from commands.versions import Version, find_version
+from record.checksums import digest
+from record.comparison import Change, compare, short
+from record.manifest import Input, Manifest
+from record.problem import Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOWER_IS_BETTER = {"log_loss", "mean_absolute_error", "root_mean_squared_error", "cv_std"}
+FOLDS = "folds"  # the main score on each; for a person their mean, their spread and the paired difference say it
+
+
+def run(before: str, after: str) -> Result:
+    """The changes from one version to another."""
+    versions = find_version(before), find_version(after)
+    manifests = versions[0].manifest(), versions[1].manifest()
+    groups = compare(*manifests)
+    tables = compare_tables(versions, manifests) if "data" in groups else {}
+    paired = compare_folds(*manifests) if groups else None
+    models = [manifest.model.sha256 for manifest in manifests]
+    facts = {
+        "before": before,
+        "after": after,
+        "models": models,
+        "same_model": models[0] == models[1],
+        "changes": {group: [asdict(change) for change in changes] for group, changes in groups.items()},
+        "tables": tables,
+        "folds": paired,
+    }
+    return Result(
+        facts, [headline(models, bool(groups)), *lines(groups, tables), *([verdict(paired)] if groups else [])]
+    )
+
+
+def headline(models: list[str], differs: bool) -> str:
+    """Whether the bytes of the models are the same, and whether their lineage is."""
+    if models[0] == models[1]:
+        return f"the same model, sha256 {short(models[0])}{', of another lineage' if differs else ' and lineage'}"
+    return f"another model{'' if differs else ' of the same lineage'}: sha256 {short(models[0])} → {short(models[1])}"
+
+
+def lines(groups: dict[str, list[Change]], tables: dict[str, Any]) -> Iterator[str]:
+    """The changes for a person, one group after the other."""
+    for group, changes in groups.items():
+        yield f"── {group}"
+        yield from table(_row(group, change) for change in changes if change.name != FOLDS)
+        for path, change in tables.items() if group == "data" else ():
+            yield f"{path}: rows: {change['rows_added']:,} added, {change['rows_removed']:,} removed"
+            yield from (f"{path}: column {verb}: {', '.join(c)}" for verb, c in change["columns"].items() if c)
+
+
+def verdict(paired: dict[str, Any] | None) -> str:
+    """Whether the scores differ by more than noise."""
+    if paired is None:
+        return "other rows, folds, seed or metric: the scores cannot be compared fold by fold"
+    beyond = "more than noise" if paired["significant"] else "within noise"
+    return (
+        f"{paired['metric']} over the same {paired['folds']} folds: {paired['mean']:+.4f} ± {paired['margin']:.4f} "
+        f"(95 % interval of the paired difference): {beyond}"
+    )
+
+
+def _row(group: str, change: Change) -> list[str]:
+    words = [change.name, change.words()]
+    if group == "metrics" and all(isinstance(value, int | float) for value in (change.before, change.after)):
+        difference = change.after - change.before
+        lower = change.name.rpartition(".")[2] in LOWER_IS_BETTER
+        judged = "" if "baseline" in change.name else " better" if (difference < 0) == lower else " worse"
+        words.append(f"{difference:+.4g}{judged}")
+    return words
+
+
+def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
+    """The paired difference of the main score over the folds, where both models had the same; None otherwise.
+
+    The margin is Student's t times the standard error. Folds share training rows, so it is a guide, not a test:
+    see Nadeau and Bengio (2003), whose correction of the variance for that is applied here.
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415 - it takes as long to load as all else takes to answer
+
+    one, other = _folds(before), _folds(after)
+    names = [next(iter(manifest.metrics), None) for manifest in (before, after)]
+    same_rows = before.data.train.md5 == after.data.train.md5
+    same_split = all(before.params.train.get(key) == after.params.train.get(key) for key in ("folds", "seed"))
+    if not (len(one) == len(other) > 1 and same_rows and same_split and names[0] == names[1]):
+        return None
+    differences = [b - a for a, b in zip(one, other, strict=True)]
+    count, mean, spread = len(differences), statistics.fmean(differences), statistics.stdev(differences)
+    error = spread * math.sqrt(1 / count + 1 / (count - 1))  # the test fold is 1 / (count - 1) of the training rows
+    margin = float(stdtrit(count - 1, 0.975)) * error
+    return {
+        "metric": names[0],
+        "folds": count,
+        "mean": mean,
+        "std": spread,
+        "margin": margin,
+        "significant": abs(mean) > margin,
+    }
+
+
+def _folds(manifest: Manifest) -> list[float]:
+    folds = manifest.metrics.get(FOLDS)
+    return folds if isinstance(folds, list) and all(isinstance(score, float) for score in folds) else []
+
+
+def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest, Manifest]) -> dict[str, Any]:
+    """Rows and columns that each raw table gained and lost, by its path; only where the bytes of both are available.
+
+    Tables of one place in the list of inputs are compared, so that a snapshot of another name is found.
+    """
+    from modeling.table import read_table  # noqa: PLC0415 - Arrow is loaded only where tables are compared
+
+    found = {}
+    for one, other in zip(manifests[0].inputs, manifests[1].inputs, strict=False):
+        if one.md5 == other.md5:
+            continue
+        with ExitStack() as stack:
+            try:
+                paths = [stack.enter_context(table_of(*pair)) for pair in zip(versions, (one, other), strict=True)]
+                found[other.path] = compare_rows(*map(read_table, paths))
+            except Problem:  # of bytes that nobody has, or that are not a table
+                continue
+    return found
+
+
+@contextmanager
+def table_of(version: Version, entry: Input) -> Iterator[Path]:
+    """A recorded raw table with the bytes that are recorded: from the workspace, or as the version's commit has it."""
+    path = Path(entry.path)
+    if path.is_file() and path.resolve().is_relative_to(Path.cwd()) and digest(path).md5 == entry.md5:
+        yield path
+        return
+    with fetched(path, version.commit or "HEAD") as file:
+        if digest(file).md5 != entry.md5:
+            raise Problem(f"{path}: not available with the content that is recorded")
+        yield file
+
+
+def compare_rows(one: "pa.Table", other: "pa.Table") -> dict[str, Any]:
+    """What the second table has more and less than the first."""
+    shared = [name for name in one.column_names if name in other.column_names]
+    added, removed = count_rows(one.select(shared), other.select(shared))
+    return {
+        "rows_added": added,
+        "rows_removed": removed,
+        "columns": {
+            "added": [name for name in other.column_names if name not in one.column_names],
+            "removed": [name for name in one.column_names if name not in other.column_names],
+        },
+    }
+
+
+def count_rows(before: "pa.Table", after: "pa.Table") -> tuple[int, int]:
+    """How many rows are only after, and how many only before; a row that is there twice counts twice."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    def is_number(kind: "pa.DataType") -> bool:
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+    def comparable(column: "pa.ChunkedArray", other: "pa.ChunkedArray") -> "pa.ChunkedArray":
+        types = {column.type, other.type} - {pa.null()}
+        if len(types) == 1 and not pa.types.is_nested(column.type):
+            return column.cast(types.pop())
+        if all(map(is_number, types)):
+            return column.cast(pa.float64(), safe=False)
+        return pa.array([None if value is None else repr(value) for value in column.to_pylist()], pa.string())
+
+    signs = {}
+    for sign, rows, other in ((-1, before, after), (1, after, before)):
+        columns_of = {f"c{k}": comparable(rows[k], other[k]) for k in range(rows.num_columns)}
+        signs[sign] = pa.table({**columns_of, "sign": pa.array([sign] * len(rows), pa.int64())})
+    both = pa.concat_tables(signs.values())
+    balance = both.group_by(both.column_names[:-1]).aggregate([("sign", "sum")])["sign_sum"]
+    added, removed = (
+        pc.sum(pc.filter(balance, rows)).as_py() or 0 for rows in (pc.greater(balance, 0), pc.less(balance, 0))
+    )
+    return added, -removed

@@ -1,0 +1,82 @@
+"""The commands that a verb runs: Python, pip and DVC of one environment, in this repository or in a scratch clone."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from record import git
+from record.problem import Problem
+
+HERE = Path()
+
+
+@dataclass(frozen=True)
+class Commands:
+    """An environment's Python, and the folder where its commands run."""
+
+    python: Path = Path(sys.executable)
+    cwd: Path = HERE
+
+    def run(self, *arguments: str) -> bool:
+        """Run `python …`, its messages passed on to the person on stderr; whether it went well."""
+        return self._run(arguments, sys.stderr.fileno())[0] == 0
+
+    def read(self, *arguments: str) -> str | None:
+        """Run `python …`; what it printed, or None when it failed."""
+        status, output = self._run(arguments, subprocess.PIPE)
+        return output.decode().strip() if status == 0 else None
+
+    def _run(self, arguments: tuple[str, ...], stdout: int) -> tuple[int, bytes]:
+        # The stages' commands say `python`, so this environment's must be found first. A hook's or a caller's Git
+        # variables must not lead the commands to another repository, nor DVC's own.
+        environment = git.environment(PATH=f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+            environment.pop(name, None)
+        command = [str(self.python), *arguments]
+        new_group = os.name == "posix"
+        with subprocess.Popen(
+            command, cwd=self.cwd, env=environment, stdout=stdout, start_new_session=new_group
+        ) as process:
+            try:
+                output, _ = process.communicate()
+            except BaseException:  # Ctrl-C: what the command itself has started must not go on either
+                if new_group:
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+            return process.returncode, output or b""
+
+
+@contextmanager
+def fetched(path: Path, commit: str) -> Iterator[Path]:
+    """A file as a commit has it, in a temporary place: from Git, from DVC's cache, or from the remote.
+
+    DVC does not check what it hands out (iterative/dvc#9572), so whoever asks must compare the hash.
+
+    Raises:
+        Problem: when nobody has it.
+    """
+    with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
+        target = Path(folder) / path.name
+        arguments = ("get", ".", path.as_posix(), "--rev", commit, "--out", str(target))
+        if not Commands().run("-m", "dvc", *arguments) or not target.is_file():
+            raise Problem(f"{path}: neither DVC's cache nor a remote has it as commit {commit} records it")
+        yield target
+
+
+@contextmanager
+def scratch_clone(commit: str) -> Iterator[Path]:
+    """A clone of this repository at a commit, without tags, so that nothing counts as released in it."""
+    top, prefix = git.ask("rev-parse", "--show-toplevel"), git.ask("rev-parse", "--show-prefix")
+    with tempfile.TemporaryDirectory(prefix="rebuild-") as folder:
+        target = Path(folder) / "repository"
+        no_hooks = ("-c", f"core.hooksPath={os.devnull}")
+        clone = ("clone", "--quiet", "--shared", "--no-tags", "--no-checkout", str(top), str(target))
+        git.ask(*no_hooks, *clone, no=())
+        git.ask(*no_hooks, "checkout", "--quiet", "--detach", commit, cwd=target, no=())
+        yield target / (prefix or "")

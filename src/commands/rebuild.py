@@ -1,0 +1,156 @@
+"""`lineage.py rebuild`: prove a version by making it again from its own commit, in a scratch clone, byte for byte.
+
+The caller's working tree, Git and cache are only read: what DVC tracks is pulled from the cache as from a remote.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.processes import Commands, scratch_clone
+from commands.result import Result, table
+from commands.versions import Version, commits_holding, find_version, version_made_in
+from record import models, tracking
+from record.checksums import md5_of
+from record.comparison import compare
+from record.environment import REQUIREMENTS
+from record.manifest import Manifest, parse_manifest
+from record.problem import Problem, say
+from record.tracking import LOCK, Stage
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a file came out as it is recorded, and if not, the likely cause."""
+
+    path: str
+    identical: bool
+    cause: str | None
+
+
+def run(version: str, fresh_env: bool) -> Result:
+    """Run the pipeline of a version again and compare all that it made."""
+    asked = committed(find_version(version))
+    with rebuilt(asked, fresh_env) as clone:
+        outcomes = list(compare_outs(asked, clone))
+    return report(asked, outcomes)
+
+
+@contextmanager
+def rebuilt(version: Version, fresh_env: bool) -> Iterator[Path]:
+    """A scratch clone in which the pipeline of a version has run again."""
+    with scratch_clone(str(version.commit)) as clone:
+        say(f"cloned commit {version.commit}")
+        python = make_environment(clone) if fresh_env else Path(sys.executable)
+        commands = Commands(python, clone)
+        fetch_data(version, commands)
+        say("running the pipeline")
+        if not commands.run("-m", "dvc", "repro", "--force", "--no-run-cache"):
+            hint = "" if fresh_env else "; where installed packages differ, --fresh-env installs that commit's own"
+            raise Problem(f"the pipeline of commit {version.commit} does not run here{hint}")
+        yield clone
+
+
+def report(version: Version, outcomes: list[Outcome]) -> Result:
+    """A line for each file, and the verdict."""
+    identical = all(outcome.identical for outcome in outcomes)
+    rows = [("identical" if o.identical else "differs", o.path, f"({o.cause})" if o.cause else "") for o in outcomes]
+    verdict = "rebuilt byte for byte" if identical else "not rebuilt byte for byte"
+    facts = {
+        "version": version.name,
+        "commit": version.commit,
+        "identical": identical,
+        "files": [asdict(outcome) for outcome in outcomes],
+    }
+    return Result(facts, [*table(rows), f"{version.name}: {verdict} from commit {version.commit}"], holds=identical)
+
+
+def committed(version: Version) -> Version:
+    """The same version in the commit to rebuild it from: its release, or else the last that recorded it."""
+    if version.commit:
+        return version
+    path = version.folder / models.MANIFEST
+    for commit in commits_holding(version, version.read(path)):
+        if version_made_in(commit, commit) == version.name:
+            return Version(version.name, commit)
+    raise Problem(f"{path}: no commit holds it as it is; commit it, then rebuild")
+
+
+def make_environment(clone: Path) -> Path:
+    """A new virtual environment beside the clone, from the commit's own requirements.txt; returns its Python."""
+    say(f"installing {REQUIREMENTS} of that commit")
+    folder = clone.absolute() / ".venv"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    made = Commands(cwd=clone).run("-m", "venv", str(folder))
+    if not made or not Commands(python, clone).run("-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)):
+        raise Problem(f"{REQUIREMENTS} of that commit cannot be installed here; pip says why above")
+    return python
+
+
+def fetch_data(version: Version, commands: Commands) -> None:
+    """Get the raw data that DVC tracks: from the caller's cache, or from where the caller's remote or import has it."""
+    read = tracking.reader_of(version.commit)
+    paths = tracking.inputs_of(version.manifest().stages)
+    pointers = dict.fromkeys(found[0] for path in paths if (found := tracking.pointer_to(path, read)))
+    if not pointers:
+        return
+    cache = str(tracking.cache_folder(Path.cwd()))
+    commands.run("-m", "dvc", "remote", "add", "--quiet", "--local", "cache-of-caller", cache)
+    for pointer in pointers:
+        target = pointer.with_suffix("").as_posix()
+        say(f"fetching {target}")
+        cached = commands.run("-m", "dvc", "pull", "--quiet", "--remote", "cache-of-caller", pointer.as_posix())
+        out = str(commands.cwd.absolute() / target)
+        get = ("get", "--quiet", "--force", "--rev", str(version.commit), ".", target, "--out", out)
+        if not cached and not Commands(commands.python).run("-m", "dvc", *get):
+            raise Problem(f"{target}: neither the cache nor the remote has it; dvc push it where it is, then rebuild")
+
+
+def compare_outs(version: Version, clone: Path) -> Iterator[Outcome]:
+    """Compare every out that the commit's `dvc.lock` records with what was made now, then the rest of `dvc.lock`."""
+    content = version.read(LOCK)
+    if content is None:
+        raise Problem(f"{LOCK}: not in commit {version.commit}, so nothing says what the pipeline made")
+    recorded, made = tracking.parse_lock(content), tracking.parse_lock((clone / LOCK).read_bytes())
+    cause = likely_cause(version.manifest(), models.read_manifest_of(clone / version.folder))
+    for name, stage in recorded.items():
+        found = made[name].outs if name in made else {}
+        for path, md5 in stage.outs.items():
+            identical = found.get(path) == md5 or _differs_in_run_alone(version, clone, Path(path), md5)
+            yield Outcome(path, identical, None if identical else cause)
+    differing = [name for name, stage in recorded.items() if _inputs(stage) != _inputs(made.get(name))]
+    yield Outcome(LOCK.as_posix(), not differing, f"what it records of {', '.join(differing)}" if differing else None)
+
+
+def _inputs(stage: Stage | None) -> Any:
+    return stage and stage.model_dump(exclude={"outs"})
+
+
+def _differs_in_run_alone(version: Version, clone: Path, path: Path, recorded_md5: str) -> bool:
+    """Whether a file of the package is what `dvc.lock` records, and as it was made now but for the manifest's `run`."""
+    then, now = version.read(path) or b"", clone / path
+    if path.parent != version.folder or not now.is_file() or md5_of(then) != recorded_md5:
+        return False
+    if path.name == models.MANIFEST:
+        return parse_manifest(then).lineage() == parse_manifest(now.read_bytes()).lineage()
+    return path.name == models.SUMS and _other_sums(then) == _other_sums(now.read_bytes())
+
+
+def _other_sums(sums: bytes) -> list[bytes]:
+    return [line for line in sums.splitlines() if not line.endswith(f"  {models.MANIFEST}".encode())]
+
+
+def likely_cause(before: Manifest, after: Manifest) -> str:
+    """Why a rebuilt version is another, from what the two manifests say."""
+    if before.model.nondeterminism:
+        return f"not deterministic: {before.model.nondeterminism}"
+    changes = compare(before, after)
+    for group in ("data", "code", "environment", "parameters"):
+        if group in changes:
+            first, *more = changes[group]
+            return f"{group}: {first}{f' and {len(more)} more' if more else ''}"
+    return "what was recorded is not what was made: edited by hand, or made with other numeric settings"

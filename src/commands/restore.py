@@ -1,0 +1,85 @@
+"""`lineage.py restore`: put a version's bytes back under models/, from Git, DVC's cache or remote, or by rebuilding."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from commands.processes import fetched
+from commands.rebuild import rebuilt
+from commands.result import Result
+from commands.versions import Version, commits_holding, find_version
+from record import models, tracking
+from record.checksums import digest
+from record.manifest import Manifest
+from record.parameters import read_parameters
+from record.problem import Problem, refuse_if, say
+
+
+def run(version: str, fresh_env: bool) -> Result:
+    """Restore a version by its name, a Git revision or an experiment."""
+    source = in_commit(find_version(version))
+    manifest = source.manifest()
+    refuse_to_lose(source, manifest)
+    requirements = source.read(source.folder / models.REQUIREMENTS) or b""
+    with whole_model(source, manifest, fresh_env) as model:
+        models.write_package(source.folder, model, manifest, requirements)
+    refuse_if(models.check_package(models.read_package(source.folder), source.name)[1])
+    models.keep_others(read_parameters().package.version)
+    facts = {"version": source.name, "commit": source.commit, "model": manifest.model.sha256}
+    return Result(facts, [f"{source.folder}: restored from commit {source.commit}, and intact"])
+
+
+def in_commit(version: Version) -> Version:
+    """The same version in the commit to take it from: its release, or else HEAD, or the newest commit that has it."""
+    if version.commit:
+        return version
+    for commit in commits_holding(version):
+        return Version(version.name, commit)
+    path = version.folder / models.MANIFEST
+    raise Problem(f"{path}: no commit has it, so there is nothing to restore it from; dvc repro makes it")
+
+
+def refuse_to_lose(source: Version, manifest: Manifest) -> None:
+    """Refuse to overwrite an intact package that is another one and that no commit has."""
+    current = models.current_manifest(source.folder)
+    if current is None or current == manifest:
+        return
+    package = models.read_package(source.folder)
+    if models.check_package(package, source.name)[1]:
+        return
+    if next(commits_holding(Version(source.name), package.texts[models.MANIFEST]), None) is None:
+        raise Problem(f"{source.folder}: another intact package is there that no commit has; commit it or move it away")
+
+
+@contextmanager
+def whole_model(source: Version, manifest: Manifest, fresh_env: bool) -> Iterator[Path]:
+    """A whole copy of the model: what is there already, what DVC's cache or remote has, or what a rebuild makes."""
+    path, sha256 = source.folder / models.MODEL, manifest.model.sha256
+    if path.is_file() and digest(path).sha256 == sha256:
+        yield path
+        return
+    damaged = tracking.cached(manifest.model.md5)
+    if damaged.is_file() and digest(damaged).sha256 != sha256:  # DVC would hand it out as it is
+        say(f"{damaged}: is not what its name says; removed, to be fetched again")
+        damaged.unlink()
+    with ExitStack() as stack:
+        yield _fetch(stack, source, path, sha256) or _rebuild(stack, source, path, sha256, fresh_env)
+
+
+def _fetch(stack: ExitStack, source: Version, path: Path, sha256: str) -> Path | None:
+    try:
+        model = stack.enter_context(fetched(path, str(source.commit)))
+    except Problem as problem:
+        say(f"{problem}; rebuilding it")
+        return None
+    return model if digest(model).sha256 == sha256 else None
+
+
+def _rebuild(stack: ExitStack, source: Version, path: Path, sha256: str, fresh_env: bool) -> Path:
+    model = stack.enter_context(rebuilt(source, fresh_env)) / path
+    if not model.is_file() or digest(model).sha256 != sha256:
+        raise Problem(
+            f"{path}: a rebuild made other bytes; python src/lineage.py rebuild {source.commit} says what differs",
+            "where another clone has the right ones, dvc push them there, then restore",
+        )
+    return model

@@ -1,0 +1,102 @@
+"""`lineage.py show`: the whole chain of one package, raw data → model, for a person: the result first, details last."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from commands.result import Result, table
+from commands.versions import find_version
+from record import git, tracking
+from record.comparison import code_of, flatten, short, word
+from record.manifest import Manifest
+from record.tracking import Stage
+
+
+def run(version: str) -> Result:
+    """One version; its facts are the manifest itself."""
+    manifest = find_version(version).manifest()
+    return Result(manifest.lineage() | {"run": manifest.run.model_dump(mode="json")}, list(lines(manifest)))
+
+
+def lines(manifest: Manifest) -> Iterator[str]:
+    """The chain as a person reads it."""
+    model = manifest.model
+    yield f"{manifest.name} {manifest.version}: {model.task} of {model.target}"
+    yield from table(headline(manifest))
+    yield from section("data", data_rows(manifest))
+    for name, stage in manifest.stages.items():
+        yield from section(f"{name}: {stage.cmd}", stage_rows(manifest, stage))
+    yield from section("metrics", values(manifest.metrics))
+    yield from section("parameters", values(manifest.params.model_dump()))
+    yield from section("features", ((f.name, f.dtype, "may be missing" if f.nullable else "") for f in model.features))
+    environment = manifest.environment
+    packages = {"python": environment.python, **environment.packages, **environment.numeric}
+    yield from section("environment", packages.items())
+
+
+def headline(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    """What most people want to know."""
+    model, record, experiment = manifest.model, manifest.run.git, manifest.run.experiment
+    main = next(((name, scores) for name, scores in manifest.metrics.items() if isinstance(scores, dict)), None)
+    if main:
+        yield "result", f"{main[0]} {', '.join(f'{key} {word(value)}' for key, value in main[1].items())}"
+    yield "data", ", ".join(entry.path for entry in manifest.inputs)
+    yield "code", code_words(manifest)
+    steps = " → ".join(f"{step.name} ({step.class_.rpartition('.')[2]})" for step in model.steps)
+    yield "model", f"{steps}, {model.size:,} bytes, sha256 {short(model.sha256)}"
+    if model.classes is not None:
+        yield "classes", ", ".join(map(word, model.classes))
+    yield "bytes", "reproducible" if model.deterministic else f"not reproducible: {model.nondeterminism}"
+    yield "made", f"{manifest.run.created_at} on {manifest.run.platform}"
+    if experiment:
+        yield "experiment", f"{experiment.name} on {short(experiment.baseline)}"
+    if record and record.remote:
+        yield "remote", record.remote
+
+
+def code_words(manifest: Manifest) -> str:
+    """The code as the files of a commit, with the names of those that the commit does not hold."""
+    code, record = code_of(manifest), manifest.run.git
+    if record is None:
+        return f"{len(code)} files, without a commit"
+    place = f"{len(code)} files of commit {short(record.commit)}"
+    if not record.dirty:
+        return place
+    if not git.has_repository() or git.commit_of(record.commit) is None:
+        return f"{place}, with uncommitted changes"
+    different = tracking.missing_from(record.commit, code)
+    return f"{place}, but for {', '.join(different)}" if different else f"{place}, with uncommitted data or parameters"
+
+
+def data_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    """The inputs and both parts, with where an import took them from."""
+    for entry in manifest.inputs:
+        rows = "" if entry.rows is None else f"{entry.rows:,} rows"
+        origin = entry.origin
+        source = (
+            f"from {origin.url} {word(origin.revision or origin.etag or '')}".rstrip() if origin and origin.url else ""
+        )
+        yield "input", entry.path, rows, f"sha256 {short(entry.sha256)}", source
+    for part, found in (("train", manifest.data.train), ("test", manifest.data.test)):
+        yield part, found.path, f"{found.rows:,} rows", f"sha256 {short(found.sha256)}"
+
+
+def stage_rows(manifest: Manifest, stage: Stage) -> Iterator[tuple[str, ...]]:
+    """What a stage read and made; its code by number only."""
+    code = code_of(manifest)
+    read = {path: md5 for path, md5 in stage.deps.items() if path not in code}
+    yield from (("reads", path, short(md5)) for path, md5 in read.items())
+    if count := len(stage.deps) - len(read):
+        yield "reads", f"{count} files of code", ""
+    yield from (("makes", path, short(md5)) for path, md5 in stage.outs.items())
+
+
+def values(document: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Names and values as params.yaml spells them."""
+    return ((name, word(value)) for name, value in flatten(document).items())
+
+
+def section(title: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A heading with a table, where there is something to show."""
+    if lines := table(rows):
+        yield ""
+        yield f"── {title}"
+        yield from lines

@@ -1,0 +1,238 @@
+"""`lineage.py verify`: is a package what it says? Everything that can be checked is, and each problem is named.
+
+What Git or DVC cannot say, because there is no Git here or the clone is cut, is named too, and never counts as a yes.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+from commands import versions
+from commands.processes import fetched
+from commands.result import Result, table
+from commands.versions import Version, find_version
+from record import git, models, tracking
+from record.comparison import code_of, short
+from record.manifest import Manifest
+from record.models import Package
+from record.problem import Problem
+from record.tracking import LOCK, PARAMETERS, overlap
+
+
+@dataclass
+class Findings:
+    """The problems of a version, in the order in which they should be looked at, and what could not be checked."""
+
+    problems: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+
+def run(names: list[str]) -> Result:
+    """Verify the named versions, or all that are under models/."""
+    asked = names or models.versions()
+    if not asked:
+        raise Problem(f"{models.MODELS}/: there is no package; dvc repro makes one")
+    found = {name: verify(find_version(name)) for name in asked}
+    facts = [
+        {"version": name, "holds": not f.problems, "problems": f.problems, "unchecked": f.unchecked}
+        for name, f in found.items()
+    ]
+    rows = []
+    for name, findings in found.items():
+        fine = "checksums, manifest, dvc.lock and Git agree"
+        if findings.unchecked:
+            fine = f"checksums, manifest and dvc.lock agree; not checked: {'; '.join(findings.unchecked)}"
+        rows += [("FAILED" if findings.problems else "ok", name, line) for line in findings.problems or [fine]]
+    return Result(facts, table(rows), holds=not any(f.problems for f in found.values()))
+
+
+def verify(version: Version, holder: str | None = None) -> Findings:
+    """Check one version; `holder` is a commit that must hold all that made it, by default the one it records."""
+    findings = Findings(list(check_folder(version)))
+    if findings.problems:
+        return findings
+    package = models.read_files(lambda name, md5: open_file(version, name, md5))
+    manifest, findings.problems = models.check_package(package, version.name)
+    if manifest:
+        findings.problems += check_tracking(version, manifest, package)
+        check_commit(manifest, holder, findings)
+        findings.problems += check_release(version, manifest, package)
+    findings.problems = list(dict.fromkeys(findings.problems))
+    return findings
+
+
+def check_folder(version: Version) -> Iterator[str]:
+    """What the folder of a package must not be or contain."""
+    if version.commit:
+        return
+    if version.folder.is_symlink() or models.MODELS.is_symlink():
+        yield f"{version.folder}: is a symbolic link, which is not followed; put the folder itself there"
+        return
+    expected = {*models.CHECKED, models.SUMS, *models.WRITTEN_BY_DVC}
+    for name in sorted({path.name for path in version.folder.iterdir()} - expected):
+        yield f"{name!r} is not part of a package; remove it"
+
+
+def open_file(version: Version, name: str, md5: str | None) -> BinaryIO:
+    """A file of a package to read from: of the workspace or of a commit; the model of a commit wherever DVC has it."""
+    path = version.folder / name
+    if version.commit is None:
+        return models.open_plain(path, md5)
+    if name != models.MODEL:
+        kept = git.read_blob(version.commit, path)
+        if kept is None:
+            raise Problem(f"{path}: missing from commit {version.commit}")
+        return BytesIO(kept)
+    copy = TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with fetched(path, version.commit) as model, model.open("rb") as content:
+        copyfileobj(content, copy)
+    copy.seek(0)
+    return cast("BinaryIO", copy)
+
+
+def tracked_md5s(version: Version) -> dict[str, str]:
+    """What DVC records of a version's files, from the entry of `package` in dvc.lock or from the pointer."""
+    content = version.read(LOCK)
+    stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
+    outs = stage.outs if stage else {}
+    model = (version.folder / models.MODEL).as_posix()
+    if model in outs:
+        return outs
+    tracked = tracking.pointer_to(model, version.read)
+    return {model: tracked[2].hash} if tracked else {}
+
+
+def check_tracking(version: Version, manifest: Manifest, package: Package) -> Iterator[str]:
+    """Compare the files with DVC's record of them and, where the version is the current one, the lineage too."""
+    try:
+        tracked = tracked_md5s(version)
+        is_current = (version.folder / models.MANIFEST).as_posix() in tracked
+        recorded = tracking.recorded_stages(version.read) if is_current else {}
+        yield from check_pointer(version, manifest, is_current)
+    except Problem as problem:
+        yield from problem.lines
+        return
+    if not tracked:
+        yield f"{models.MODEL}: neither {LOCK} nor a pointer tracks it, so DVC cannot bring it back; dvc repro"
+    for name, digest in package.digests.items():
+        md5 = tracked.get((version.folder / name).as_posix(), digest.md5)
+        if md5 != digest.md5:
+            yield f"{name}: {LOCK if is_current else models.POINTER} records MD5 {md5}, it is {digest.md5}"
+    if is_current:
+        yield from check_stages(manifest, recorded)
+        if version.commit is None:
+            yield from check_files(manifest)
+    else:
+        yield from check_kept_files(version, package)
+
+
+def check_pointer(version: Version, manifest: Manifest, is_current: bool) -> Iterator[str]:
+    """Whether the pointer of a version that was left behind tracks its model, and nothing else."""
+    pointer = version.folder / models.POINTER
+    content = version.read(pointer)
+    if content is not None and not is_current and not models.is_right_pointer(content, pointer, manifest):
+        yield f"{pointer}: does not track the model of this package; remove it, then dvc repro --force writes it"
+
+
+def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage]) -> Iterator[str]:
+    """Compare the stages that the manifest records with those of dvc.lock."""
+    for name, then in manifest.stages.items():
+        now = recorded.get(name)
+        if now is None:
+            yield f"{name}: recorded in {models.MANIFEST}, but not in {LOCK}; dvc repro"
+            continue
+        for kind, before, after in [("reads", then.deps, now.deps), ("makes", then.outs, now.outs)]:
+            for path in sorted({*before, *after}):
+                if before.get(path) != after.get(path):
+                    yield (
+                        f"{path}: {name} {kind} it; {models.MANIFEST} records {before.get(path)}, "
+                        f"{LOCK} records {after.get(path)}; dvc repro"
+                    )
+        if then.cmd != now.cmd:
+            yield f"{name}: {models.MANIFEST} records the command '{then.cmd}', {LOCK} '{now.cmd}'; dvc repro"
+        if then.params and then.params != now.params:
+            yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; dvc repro"
+    for entry in manifest.inputs:
+        read = {dep: md5 for stage in recorded.values() for dep, md5 in stage.deps.items()}
+        if read.get(entry.path, entry.md5) != entry.md5 or not any(overlap(entry.path, path) for path in read):
+            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; dvc repro"
+
+
+def check_files(manifest: Manifest) -> Iterator[str]:
+    """Compare data, code and what the stages made with the files themselves, where they are."""
+    top = Path.cwd().resolve()
+    recorded = {p: m for stage in manifest.stages.values() for p, m in (stage.deps | stage.outs).items()}
+    for path, md5 in {**recorded, **{entry.path: entry.md5 for entry in manifest.inputs}}.items():
+        file = Path(path)
+        if "://" in path or not file.exists():
+            continue
+        if not file.resolve().is_relative_to(top) and not tracking.is_link_to_cache(file, md5):
+            yield f"{path}: {models.MANIFEST} names a path outside of the repository"
+        elif tracking.content_hash(file) != md5:
+            yield f"{path}: changed since the pipeline ran; dvc repro, or git checkout and dvc checkout to go back"
+
+
+def check_kept_files(version: Version, package: Package) -> Iterator[str]:
+    """Compare the Git-kept files of a version that was left behind with HEAD, which alone still records them."""
+    for name in models.KEPT_BY_GIT:
+        kept = git.read_blob(version.commit or "HEAD", version.folder / name)
+        if kept is not None and name in package.texts and kept != package.texts[name]:
+            yield f"{name}: is not what Git's HEAD has; git checkout {version.folder / name}"
+
+
+def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> None:
+    """Whether a commit holds the code, data and parameters: `holder`, or the recorded one where the record is clean."""
+    record = manifest.run.git
+    if not git.has_repository():
+        findings.unchecked.append("there is no Git repository here to ask")
+        return
+    commit = holder or (record.commit if record else None)
+    if record is None and not holder:
+        findings.unchecked.append("it was made without a commit")
+    elif commit is None or git.commit_of(commit) is None:
+        cut = git.what_is_cut()
+        if cut:
+            findings.unchecked.append(f"the commit that made it is not in this clone, since {cut}")
+        else:
+            findings.problems.append(
+                f"commit {commit}: not in this repository; if it was made elsewhere, dvc repro --force records it anew"
+            )
+    elif record and record.dirty and not holder:
+        findings.unchecked.append("the manifest says itself that no commit holds all that made it")
+    else:
+        findings.problems += missing_from(commit, manifest)
+
+
+def missing_from(commit: str, manifest: Manifest) -> Iterator[str]:
+    """Everything that decides a model and that a commit does not hold as the manifest records it."""
+    files = code_of(manifest) | {entry.path: entry.md5 for entry in manifest.inputs}
+    lacking = tracking.missing_from(commit, {path: md5 for path, md5 in files.items() if "://" not in path})
+    for path, found in lacking.items():
+        where = f"{models.MANIFEST} records MD5 {files[path]}, but commit {short(commit)} has {found}"
+        yield f"{path}: {where}; commit it, then dvc repro"
+    values = tracking.mapping_in(tracking.reader_of(commit), PARAMETERS)
+    for section, used in manifest.params.model_dump().items():
+        chosen = values.get("estimators", {}).get(manifest.params.train.get("estimator"))
+        if (chosen if section == "estimator" else values.get(section)) != used:
+            yield f"{PARAMETERS}: commit {short(commit)} has another section {section}; commit it, then dvc repro"
+    declared = tracking.declared_stages(tracking.reader_of(commit))
+    for name, stage in manifest.stages.items():
+        known = declared.get(name.partition("@")[0])
+        if known is None or not known.runs(stage.cmd):
+            found = f"runs '{known.cmd}'" if known else "does not exist"
+            yield f"{tracking.PIPELINE}: in commit {short(commit)} the stage {name} {found}; commit it, then dvc repro"
+
+
+def check_release(version: Version, manifest: Manifest, package: Package) -> Iterator[str]:
+    """Compare the manifest with the one that was released, unless it is of an experiment or came before."""
+    tag = models.release_tag(manifest)
+    commit = versions.release_tags().get(tag)
+    if commit is None or git.read_blob(commit, version.folder / models.MANIFEST) == package.texts[models.MANIFEST]:
+        return
+    is_claim = version.commit not in versions.experiments_by_commit()
+    if version.commit is None or (is_claim and git.is_ancestor(commit, version.commit)):
+        yield f"{models.MANIFEST}: is not the one that was released as {tag}; git checkout {tag} -- {version.folder}"

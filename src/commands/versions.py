@@ -1,0 +1,274 @@
+"""Versions of the model, wherever they are: in the workspace, and in every branch, tag and experiment of Git's history.
+
+One row describes a version, for `list` and for `trace`, and one function says which commit holds it.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from record import git, models, tracking
+from record.comparison import short
+from record.manifest import Manifest, parse_manifest
+from record.parameters import read_parameters
+from record.problem import Problem, did_you_mean, refuse_if, say
+
+WORKSPACE = "workspace"
+PATTERN = f"{models.MODELS.as_posix()}/*/{models.MANIFEST}"
+VERSION_NAME = re.compile(r"v[0-9][0-9A-Za-z.-]*")
+HEADER = ("VERSION", "STATE", "SCORE", "DATA", "ROWS", "CODE", "CREATED", "WHERE")
+
+
+@dataclass(frozen=True)
+class Version:
+    """The name of a package, and the commit that holds it; None for the workspace."""
+
+    name: str
+    commit: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the package is, in the workspace or in the commit."""
+        return models.folder_of(self.name)
+
+    def read(self, path: Path) -> bytes | None:
+        """A file of the repository as this version has it."""
+        return tracking.reader_of(self.commit)(path)
+
+    def manifest(self) -> Manifest:
+        """The manifest, checked against its schema."""
+        if self.commit is None:
+            return models.read_manifest_of(self.folder)
+        content = self.read(self.folder / models.MANIFEST)
+        if content is None:
+            raise Problem(
+                f"{self.folder / models.MANIFEST}: not in commit {self.commit}; python src/lineage.py list --all"
+            )
+        return parse_manifest(content)
+
+
+def find_version(what: str) -> Version:
+    """The version that a person means.
+
+    It is looked for among the folders of models/, as `workspace`, among experiments and Git revisions, and last
+    among the versions that only Git's history still has. Where a name means several, that is said.
+    """
+    if what == WORKSPACE:
+        return Version(read_parameters().package.version)
+    known = models.versions()
+    revision = experiments().get(what) or git.commit_of(what)
+    if what in known:
+        if revision and git.commit_of(f"refs/tags/{what}") is None:
+            say(f"note: '{what}' is also an experiment or a revision; {short(revision)} names that one")
+        return Version(what)
+    if what in experiments() and git.commit_of(what) not in {None, revision}:
+        say(f"note: '{what}' is also a revision; {short(str(git.commit_of(what)))} names that one")
+    if revision:
+        return Version(version_made_in(revision, what), revision)
+    if VERSION_NAME.fullmatch(what) and (commit := next(commits_holding(Version(what)), None)):
+        return Version(what, commit)
+    raise Problem(
+        f"'{what}' is not a version, revision or experiment; {did_you_mean(what, [*known, *experiments(), WORKSPACE])}"
+    )
+
+
+def version_made_in(commit: str, what: str) -> str:
+    """The version that the pipeline packaged last in a commit, from its `dvc.lock`."""
+    content = git.read_blob(commit, tracking.LOCK)
+    stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
+    for path in map(Path, stage.outs if stage else ()):
+        if path.name == models.MANIFEST:
+            return path.parent.name
+    raise Problem(f"'{what}': its dvc.lock records no package")
+
+
+def commits_holding(version: Version, manifest: bytes | None = None) -> Iterator[str]:
+    """The commits that hold a version, or one manifest of it: its release, HEAD, then all others, the newest first."""
+    path = version.folder / models.MANIFEST
+    candidates = [*release_commits(version), git.commit_of("HEAD"), *git.commits_of(path, revision="--all")]
+    for commit in dict.fromkeys(filter(None, candidates)):
+        content = git.read_blob(commit, path)
+        if content is not None and manifest in {None, content}:
+            yield commit
+
+
+def release_commits(version: Version) -> list[str]:
+    """The commit of the version's release tag, if there is one."""
+    found = models.current_manifest(version.folder)
+    name = found.name if found else read_parameters().package.name  # damaged: go by the name in params.yaml
+    tag = models.tag_of(name, version.name)
+    commit = git.commit_of(f"refs/tags/{tag}")
+    return [commit] if commit else []
+
+
+def experiments_by_commit() -> dict[str, str]:
+    """The names of DVC's experiments, by commit, the oldest first."""
+    refs = ("--sort=creatordate", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/??/**")
+    listed = git.ask("for-each-ref", *refs) or ""
+    return dict(line.split(" ", 1) for line in listed.splitlines())
+
+
+def experiments() -> dict[str, str]:
+    """The commits of DVC's experiments, by name; the newest, where two baselines have one of the same name."""
+    return {name: commit for commit, name in experiments_by_commit().items()}
+
+
+def release_tags() -> dict[str, str]:
+    """The commits of all tags of the form `name@version`."""
+    listed = git.ask("for-each-ref", "--format=%(refname:lstrip=2) %(*objectname) %(objectname)", "refs/tags/") or ""
+    return {line.split()[0]: line.split()[1] for line in listed.splitlines() if "@" in line}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A manifest as plain JSON, which may be anybody's, and where it was recorded.
+
+    `present`: its package is under models/. `commit`: the first that holds it; None where none is known.
+    """
+
+    version: str
+    document: dict[str, Any]
+    present: bool
+    commit: str | None = None
+    times: int = 1  # how many manifests there are of this model and version
+
+    def get(self, *keys: str) -> Any:
+        """A value by its keys; None where there is none."""
+        value: Any = self.document
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def text(self, *keys: str) -> str | None:
+        """A value that is text; None where it is not."""
+        value = self.get(*keys)
+        return value if isinstance(value, str) else None
+
+    def keys(self, *keys: str) -> list[str]:
+        """The keys of a mapping; none where it is not one."""
+        value = self.get(*keys)
+        return list(value) if isinstance(value, dict) else []
+
+    def inputs(self) -> list[dict[str, Any]]:
+        """The raw data, of either schema: path and hashes."""
+        found = self.get("inputs") or [self.get("data", "source")]
+        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+    def main_score(self) -> tuple[str | None, float | None]:
+        """The name of the main metric and its value on the test part."""
+        for name in self.keys("metrics"):
+            value = self.get("metrics", name, "test")
+            if self.get("metrics", name, "cv_mean") is not None and isinstance(value, float):
+                return name, value if math.isfinite(value) else None
+        return None, None
+
+
+def in_workspace() -> list[Record]:
+    """The manifests of the packages under models/; an empty one where it cannot be read."""
+    found = []
+    for version in models.versions():
+        try:
+            with models.open_plain(models.folder_of(version) / models.MANIFEST) as file:
+                document = _load(models.read_text(file, models.MANIFEST))
+        except Problem:
+            document = None
+        found.append(Record(version, document or {}, present=True))
+    return found
+
+
+def in_commits() -> list[Record]:
+    """All manifests in commits, each content once, the newest first; what is not a JSON object is left out."""
+    blobs = first_commits()
+    contents = git.read_blobs(list(blobs))
+    refuse_if(f"Git lacks the object {blob}; git fsck says what is damaged" for blob in blobs if blob not in contents)
+    found = ((place, _load(contents[blob])) for blob, place in blobs.items())
+    return [Record(version, doc, present=False, commit=commit) for (version, commit), doc in found if doc]
+
+
+def one_for_each_model(records: Iterable[Record]) -> list[Record]:
+    """Of the manifests of one version and model the newest, with the commit of the oldest."""
+    found: dict[Any, Record] = {}
+    for record in records:
+        identity = (record.version, record.text("model", "sha256") or json.dumps(record.document))
+        first = found.get(identity, record)
+        times = (first.times if identity in found and first.commit else 0) + 1
+        found[identity] = replace(first, commit=record.commit or first.commit, times=times)
+    return list(found.values())
+
+
+def first_commits() -> dict[str, tuple[str, str]]:
+    """The version and the first commit of each manifest's blob."""
+    form = ("--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=commit %H", "--relative")
+    log = git.ask("-c", "log.showRoot=true", "log", *form, "--", PATTERN, no=()) or ""
+    blobs: dict[str, tuple[str, str]] = {}
+    commit = ""
+    for line in log.splitlines():
+        if line.startswith("commit "):
+            commit = line.removeprefix("commit ")
+        elif line.startswith(":"):
+            fields, _, path = line.partition("\t")
+            blob = fields.split()[3]
+            if fields.split()[1].startswith("10"):  # a plain file, neither removed nor a link or a submodule
+                blobs[blob] = (Path(path).parent.name, commit)  # the log goes backwards, so the first commit stays
+    return blobs
+
+
+def _load(content: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(content.decode())
+        if b"\\ud" in content.lower():
+            json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def describe(record: Record, experiments: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
+    """What is known of one version, for `list` and `trace` alike."""
+    metric, score = record.main_score()
+    return {
+        "version": record.version,
+        "state": state_of(record, tags),
+        "metric": metric,
+        "score": score,
+        "data": [{"path": entry.get("path"), "sha256": entry.get("sha256")} for entry in record.inputs()],
+        "rows": record.get("data", "train", "rows"),
+        "model": record.text("model", "sha256"),
+        "code_commit": record.text("run", "git", "commit"),
+        "created_at": record.text("run", "created_at"),
+        "recorded_in": record.commit,
+        "recorded_times": record.times,
+        "experiment": experiments.get(record.commit or "") or record.text("run", "experiment", "name"),
+    }
+
+
+def state_of(record: Record, tags: dict[str, str]) -> str:
+    """`history` for what only commits have; of a package under models/ `missing`, `damaged`, `released` or `intact`."""
+    if not record.present:
+        return "history"
+    folder = models.folder_of(record.version)
+    package = models.read_package(folder)
+    if isinstance(package.unreadable.get(models.MODEL), models.MissingFileError):
+        return "missing"
+    if models.check_package(package, record.version)[1]:
+        return "damaged"
+    commit = tags.get(models.tag_of(str(record.get("name")), record.version))
+    released = git.read_blob(commit, folder / models.MANIFEST) if commit else None
+    return "released" if released == package.texts[models.MANIFEST] else "intact"
+
+
+def row(fact: dict[str, Any]) -> list[str]:
+    """One version as a line of a table, under `HEADER`."""
+    score = "-" if fact["score"] is None else f"{fact['metric']} {fact['score']:.3f}"
+    paths = [Path(str(entry["path"])).name for entry in fact["data"]]
+    data = f"{paths[0]}{f' +{len(paths) - 1}' if paths[1:] else ''}" if paths else "-"
+    where = WORKSPACE if fact["state"] != "history" else fact["experiment"] or short(fact["recorded_in"])
+    times = f" ×{fact['recorded_times']}" if fact["recorded_times"] > 1 else ""
+    created = str(fact["created_at"] or "-").partition("T")[0]
+    code = short(fact["code_commit"] or "-")
+    rows = "-" if fact["rows"] is None else str(fact["rows"])
+    return [fact["version"], fact["state"], score, data, rows, code, created, f"{where}{times}"]

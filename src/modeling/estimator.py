@@ -1,0 +1,148 @@
+"""The model: a scikit-learn Pipeline that takes the raw columns, built around the estimator that params.yaml names."""
+
+import importlib
+import inspect
+import re
+import sys
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from modeling.features import build_preprocessing
+from modeling.table import features_and_target
+from record.notes import Feature, Fitted, Step
+from record.parameters import Data, Estimator, Parameters
+from record.problem import Problem, did_you_mean, refuse_if
+
+METHODS = ("fit", "predict", "get_params", "set_params")
+
+
+def fit_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
+    """The Pipeline fitted on a table; of a search, the best estimator is kept, since the search stores timings."""
+    pipeline = build_pipeline(table.schema, parameters)
+    with threadpool_limits(parameters.train.threads):
+        pipeline.fit(*features_and_target(table, parameters.data.target))
+    best = getattr(pipeline["model"], "best_estimator_", pipeline["model"])
+    return Pipeline([("preprocess", pipeline["preprocess"]), ("model", best)])
+
+
+def build_pipeline(schema: pa.Schema, parameters: Parameters) -> Pipeline:
+    """The unfitted Pipeline for a table of this schema: the preprocessing of its features, then the estimator."""
+    place = f"params.yaml: estimators.{parameters.train.estimator}"
+    section = parameters.estimator
+    estimator = build_object(section.class_, section.settings, place)
+    if any(not hasattr(estimator, method) for method in METHODS):
+        expected = ", ".join(METHODS)
+        raise Problem(f"{place}.class: '{section.class_}' is not an estimator: expected one with {expected}")
+    check_task(estimator, parameters.data, place)
+    seed(estimator, parameters.train.seed)
+    return Pipeline([("preprocess", build_preprocessing(schema, parameters.data.target)), ("model", estimator)])
+
+
+def build_object(path: str, settings: dict[str, Any], place: str) -> Any:
+    """An instance of the class at a dotted path, made with the settings.
+
+    A setting that is itself a mapping with a `class` becomes such an object too, also inside a list.
+    """
+    cls = load_class(path, place)
+    signature = inspect.signature(cls).parameters.values()
+    named = {p.name: p.default for p in signature if p.kind in {p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD}}
+    if not any(p.kind == p.VAR_KEYWORD for p in signature):
+        unknown = [name for name in settings if name not in named]
+        refuse_if(f"{place}.{u}: {cls.__name__} has no such setting; {did_you_mean(u, named)}" for u in unknown)
+    missing = [name for name, default in named.items() if default is inspect.Parameter.empty and name not in settings]
+    refuse_if(f"{place}.{name}: missing; {cls.__name__} requires it" for name in missing)
+    arguments = {name: build_setting(value, f"{place}.{name}") for name, value in settings.items()}
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        raise Problem(f"{place}: {cls.__name__} cannot be made with these settings: {error}") from error
+
+
+def build_setting(value: Any, place: str) -> Any:
+    """The value of a setting, with the objects that it describes."""
+    if isinstance(value, list):
+        return [build_setting(item, f"{place}.{k}") for k, item in enumerate(value)]
+    if isinstance(value, dict) and isinstance(value.get("class"), str):
+        return build_object(value["class"], {k: v for k, v in value.items() if k != "class"}, place)
+    return value
+
+
+def load_class(path: str, place: str) -> type:
+    """The class at a dotted path, once it is known to be an estimator or a part of one.
+
+    Calling another class can do anything: `subprocess.Popen` runs a program. So the class itself is asked, and
+    nothing is imported from the standard library, which has no estimators.
+    """
+    module_name, _, name = path.rpartition(".")
+    if not module_name or path.startswith("."):
+        raise Problem(f"{place}.class: expected a dotted path such as sklearn.linear_model.Ridge, found '{path}'")
+    foreign = f"{place}.class: '{path}' is not an estimator or a part of one, so it is not used"
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise Problem(foreign)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        hint = "give the dotted path of an installed class"
+        raise Problem(f"{place}.class: '{path}' cannot be imported ({error}); {hint}") from None
+    cls = getattr(module, name, None)
+    if not isinstance(cls, type):
+        public = [known for known, value in vars(module).items() if inspect.isclass(value) and known[0] != "_"]
+        raise Problem(f"{place}.class: '{module_name}' has no class '{name}'; {did_you_mean(name, public)}")
+    if not is_part_of_estimators(cls):
+        raise Problem(foreign)
+    return cls
+
+
+def is_part_of_estimators(cls: type) -> bool:
+    """Whether a class says of itself that it is an estimator or a part of one, such as a kernel."""
+    own = cls.__module__.partition(".")[0] == "sklearn"  # where it is defined, not where it was imported
+    fits = hasattr(cls, "fit") and (hasattr(cls, "predict") or hasattr(cls, "transform"))
+    return own or fits or issubclass(cls, BaseEstimator) or hasattr(cls, "get_params")
+
+
+def check_task(estimator: BaseEstimator, data: Data, place: str) -> None:
+    """Refuse a regressor for a classification, and the other way round."""
+    fits = is_classifier(estimator) if data.task == "classification" else is_regressor(estimator)
+    if not fits:
+        raise Problem(f"{place}.class: {type(estimator).__name__} is not for data.task: {data.task}")
+
+
+def seed(estimator: BaseEstimator, value: int) -> None:
+    """Give every random_state that the settings leave open, nested ones too, the same seed."""
+    settings = estimator.get_params(deep=True)
+    unset = [name for name, found in settings.items() if name.split("__")[-1] == "random_state" and found is None]
+    estimator.set_params(**dict.fromkeys(unset, value))
+
+
+def describe(pipeline: Pipeline, train: pa.Table, data: Data, nondeterminism: str | None) -> Fitted:
+    """What a fitted Pipeline is, for the manifest, and what differed when a second process fitted it."""
+    return Fitted(
+        class_=_dotted(pipeline),
+        steps=[Step(name=name, class_=_dotted(step)) for name, step in pipeline.steps],
+        task=data.task,
+        target=data.target,
+        classes=pipeline.classes_.tolist() if data.task == "classification" else None,
+        features=[
+            Feature(name=field.name, dtype=str(field.type), nullable=train[field.name].null_count > 0)
+            for field in train.schema
+            if field.name != data.target
+        ],
+        deterministic=nondeterminism is None,
+        nondeterminism=nondeterminism,
+    )
+
+
+def distributions(section: Estimator) -> set[str]:
+    """The installed packages that the estimator's classes come from, nested ones included."""
+    known = metadata.packages_distributions()
+    modules = re.findall(r'"class":"(\w+)', section.model_dump_json(by_alias=True))
+    return {name for module in modules for name in known.get(module, [])}
+
+
+def _dotted(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -1,0 +1,106 @@
+"""What differs between two manifests, in the order in which a cause comes before its effect."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from record.manifest import Manifest
+from record.tracking import PARAMETERS, inputs_of, overlap
+
+GROUPS = ("data", "code", "parameters", "environment", "metrics")
+HASH = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{40}|[0-9a-f]{64}")
+SHOWN = 8  # digits of a hash
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value by its dotted name, before and after; None where it is not there."""
+
+    name: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        """The change as a person reads it."""
+        return f"{self.name}: {self.words()}"
+
+    def words(self) -> str:
+        """What became of the value."""
+        if self.before is None:
+            return f"added: {word(self.after)}"
+        return (
+            f"{word(self.before)} → {word(self.after)}" if self.after is not None else f"removed: {word(self.before)}"
+        )
+
+
+def compare(before: Manifest, after: Manifest) -> dict[str, list[Change]]:
+    """The changes in each group; groups without any are left out."""
+    one, other = _grouped(before), _grouped(after)
+    changes = {group: _changes(one[group], other[group]) for group in GROUPS}
+    return {group: found for group, found in changes.items() if found}
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    names = dict.fromkeys([*before, *after])
+    return [Change(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def _grouped(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    document = manifest.lineage()
+    stages, inputs = document["stages"], {entry["path"]: entry for entry in document["inputs"]}
+    return {
+        "data": flatten(inputs)
+        | flatten(document["data"])
+        | flatten({key: document["model"][key] for key in ("target", "features")}),
+        "code": code_of(manifest) | {f"{name}.cmd": stage["cmd"] for name, stage in stages.items()},
+        "parameters": flatten(document["params"]) | _other_parameters(manifest),
+        "environment": flatten(document["environment"]) | {"platform": manifest.run.platform},
+        "metrics": flatten(document["metrics"]),
+    }
+
+
+def code_of(manifest: Manifest) -> dict[str, str]:
+    """What the stages read that is neither data nor made by one of them: code and requirements; path → MD5."""
+    data = [entry.path for entry in manifest.inputs]
+    read = inputs_of(manifest.stages)
+    return {path: md5 for path, md5 in read.items() if not any(overlap(path, entry) for entry in data)}
+
+
+def _other_parameters(manifest: Manifest) -> dict[str, Any]:
+    """The parameters of stages beside ours, which have a section of the manifest of their own."""
+    known = set(manifest.params.model_dump())
+    return {
+        f"{name}.{key}": value
+        for name, stage in manifest.stages.items()
+        for key, value in flatten(stage.params.get(PARAMETERS.as_posix(), {})).items()
+        if key.partition(".")[0] not in {*known, "estimators"}
+    }
+
+
+def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names; anything else is a value."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def word(value: Any) -> str:
+    """A value of a manifest as a person reads it: as params.yaml spells it, a hash by its first digits."""
+    match value:
+        case list():
+            return f"[{', '.join(map(word, value))}]"
+        case float():
+            return repr(float(f"{value:.6g}"))
+        case str():
+            return short(value) if HASH.fullmatch(value) else value
+        case {"name": name, "dtype": dtype, "nullable": nullable}:  # a feature
+            return f"{name} {dtype}{'?' if nullable else ''}"
+    return json.dumps(value)
+
+
+def short(digest: str) -> str:
+    """The first digits of a hash."""
+    return digest[:SHOWN]

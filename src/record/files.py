@@ -1,0 +1,94 @@
+"""Files that are whole or do not exist: written beside their place, then moved into it in one step."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML  # DVC's own reader, so that `1e-3` and `yes` mean the same to both
+from ruamel.yaml.error import YAMLError
+
+PART = ".part"  # what a killed process leaves behind; ignored by Git and DVC
+LARGEST_YAML = 1_000_000  # values; aliases can make a file of 4 KB stand for billions
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` if the block ends well and is gone if it does not.
+
+    The temporary file has a name that nobody else uses and cannot be a link. Replacing also cuts a link into DVC's
+    cache, which writing in place would corrupt.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk does not say where
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, atomically; leave a file alone that has this content already."""
+    if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+        with replacing(path) as part:
+            part.write_bytes(content)
+
+
+def keep_only(folder: Path, names: set[str]) -> None:
+    """Remove the files of a folder of outputs that an earlier run left there and this one did not write."""
+    for path in folder.iterdir():
+        if path.name not in names and path.is_file():
+            path.unlink()
+
+
+def to_json(document: Any) -> bytes:
+    """JSON as this repository keeps it: two spaces, keys in the order given, a final newline."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def from_yaml(content: bytes) -> Any:
+    """The document in a YAML file, as DVC reads it.
+
+    Raises:
+        ValueError: when it is not YAML in UTF-8, or its aliases make it too large; with the reason on one line.
+    """
+    try:
+        document = YAML(typ="safe").load(content.decode())
+    except (YAMLError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).partition("To suppress this check")[0].split())) from None
+    if _values(document, {}) > LARGEST_YAML:
+        raise ValueError(f"its aliases make it larger than {LARGEST_YAML:,} values")
+    return document
+
+
+def _values(value: Any, known: dict[int, float]) -> float:
+    """How many values there are once every alias is followed."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = float("inf")  # for an alias to what it is inside of
+        known[id(value)] = 1 + sum(
+            _values(item, known) for item in (value.values() if isinstance(value, dict) else value)
+        )
+    return known[id(value)]

@@ -1,0 +1,180 @@
+"""What Git says of this repository: yes, no, or that it cannot be asked, which is never taken for a no.
+
+Where no `.git` is in this folder or above, every question is answered by None or nothing. Where one is and Git cannot
+answer (it is not installed, refuses the folder, or finds it damaged), asking raises `CannotAsk` with Git's own words.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from record.problem import CannotAsk
+
+
+def has_repository(folder: Path | None = None) -> bool:
+    """Whether a folder is in a repository that Git answers for.
+
+    Raises:
+        CannotAsk: when there is a `.git` but no answer.
+    """
+    return _answers(folder or Path.cwd())
+
+
+@cache
+def _answers(folder: Path) -> bool:
+    if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+        return False
+    _run("rev-parse", "--git-dir", cwd=folder)
+    return True
+
+
+@cache
+def _location_variables() -> frozenset[str]:
+    """The variables by which a hook or a caller leads Git to another repository; not those that configure it."""
+    done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
+    return frozenset(name for name in done.stdout.split() if not name.startswith("GIT_CONFIG"))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment for commands about a folder's own repository, wherever the caller's variables lead."""
+    try:
+        location = _location_variables()
+    except FileNotFoundError:
+        location = frozenset()
+    return {name: value for name, value in os.environ.items() if name not in location} | more
+
+
+def _run(
+    *arguments: str, cwd: Path | None = None, no: Iterable[int] = (), content: bytes | None = None
+) -> bytes | None:
+    """What a command prints; None where it ends with a status that means no."""
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],  # a kill must not leave a lock on the index
+            cwd=cwd,
+            env=environment(LC_ALL="C"),
+            input=content,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise CannotAsk(
+            "git: not found on the PATH, but this is a Git repository, and only Git knows what was released; install it"
+        ) from None
+    if done.returncode == 0:
+        return done.stdout
+    if done.returncode in no:
+        return None
+    said = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+    raise CannotAsk(f"Git cannot answer about {cwd or Path.cwd()}:", *(said or [f"git {arguments[0]} failed"]))
+
+
+def ask(*arguments: str, cwd: Path | None = None, no: Iterable[int] = (1,)) -> str | None:
+    """The output of a Git command without its final newline; None for a no, or where there is no repository."""
+    if not has_repository(cwd):
+        return None
+    output = _run(*arguments, cwd=cwd, no=no)
+    return None if output is None else output.decode(errors="surrogateescape").rstrip("\n")
+
+
+def commit_of(revision: str, root: Path | None = None) -> str | None:
+    """The commit that a revision names; None when it names none, as HEAD does before the first commit."""
+    if not revision or not revision.isprintable() or ":" in revision:
+        return None
+    return ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", cwd=root, no=(1, 128))
+
+
+def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
+    """The content of a file in a commit, as Git stores it; None when it is not there."""
+    name = f"{revision}:./{path.as_posix()}"
+    return read_blobs([name], root).get(name)
+
+
+def read_blobs(names: list[str], root: Path | None = None) -> dict[str, bytes]:
+    """The content of each object that there is, by its hash or as `commit:./path`, from one process."""
+    return _batch({name: name for name in names if "\n" not in name}, root)
+
+
+def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+    """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
+    prefix = ask("rev-parse", "--show-prefix") or ""
+    wanted = [path for path in paths if path.isprintable() and not path.startswith(("/", "../"))]
+    return _batch({path: f"{commit}:./{path} {prefix}{path}" for path in wanted}, None, "--filters")
+
+
+def _batch(questions: Mapping[str, str], root: Path | None, *options: str) -> dict[str, bytes]:
+    if not questions or not has_repository(root):
+        return {}
+    asked = "".join(f"{question}\n" for question in questions.values()).encode(errors="surrogateescape")
+    answer = _run("cat-file", "--batch", "--buffer", *options, cwd=root, content=asked) or b""
+    found, start = {}, 0
+    for name in questions:
+        end = answer.find(b"\n", start)
+        header = answer[start:end].rsplit(b" ", 2)
+        start = end + 1
+        if end > 0 and header[-1].isdigit():
+            size = int(header[-1])
+            if header[-2] == b"blob":
+                found[name] = answer[start : start + size]
+            start += size + 1
+    return found
+
+
+def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:
+    """The commits that changed any of the files, the newest first; `--all` is a revision here too."""
+    if revision == "HEAD" and commit_of("HEAD") is None:
+        return []
+    return (ask("log", "--format=%H", revision, "--", *(path.as_posix() for path in paths)) or "").split()
+
+
+def is_ancestor(commit: str, later: str) -> bool:
+    """Whether a commit is, or came before, another."""
+    return ask("merge-base", "--is-ancestor", commit, later) is not None
+
+
+def add(paths: Iterable[Path]) -> None:
+    """Stage files to be committed."""
+    ask("add", "--", *(path.as_posix() for path in paths), no=())
+
+
+def what_is_cut(root: Path | None = None) -> str | None:
+    """What this clone lacks of the history or the tags, and the command that fetches it; None for a whole clone."""
+    if ask("rev-parse", "--is-shallow-repository", cwd=root) == "true":
+        return "its history is cut (a shallow clone); git fetch --unshallow --tags"
+    settings = (ask("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$", cwd=root) or "").splitlines()
+    fetched = [line.split(" ", 1)[1] for line in settings if ".fetch " in line]
+    if any(line.endswith("--no-tags") for line in settings):
+        return "it was cloned without tags; git fetch --tags"
+    if fetched and not any("refs/heads/*" in refs or "refs/*" in refs for refs in fetched):
+        return "it was cloned with a single branch; git fetch --tags"
+    return None
+
+
+def tag_at_remote(tag: str, root: Path | None = None) -> str | None:
+    """The commit of a tag in the repository that this one was cloned from; None when it has no such tag.
+
+    Raises:
+        CannotAsk: when it cannot be reached.
+    """
+    remotes = (ask("remote", cwd=root) or "").split()
+    if not remotes:
+        return None
+    remote = "origin" if "origin" in remotes else remotes[0]
+    listed = ask("ls-remote", remote, f"refs/tags/{tag}", f"refs/tags/{tag}^{{}}", cwd=root, no=()) or ""
+    commits = [line.split()[0] for line in listed.splitlines()]
+    return commits[-1] if commits else None  # an annotated tag is followed by its commit
+
+
+def remote(root: Path | None = None) -> str | None:
+    """The address of `origin` without any credentials; None for a folder on this machine."""
+    return without_credentials(ask("config", "--get", "remote.origin.url", cwd=root) or "")
+
+
+def without_credentials(url: str) -> str | None:
+    """An address that can be written down; None for a folder on this machine."""
+    if re.match(r"[a-z][a-z0-9+.-]+://", url, flags=re.IGNORECASE) and not url.lower().startswith("file:"):
+        return re.sub(r"(?<=://)[^/]*@", "", url)
+    return url if re.match(r"[^/:\\.]{2,}[^/:\\]*:(?!//)", url) else None

@@ -1,0 +1,248 @@
+"""A package on disk: `models/<version>/` with the model, its manifest, its requirements, and their checksums.
+
+A package is a stranger's data here: its files are read once and with a limit, no link in it is followed but one into
+DVC's cache to the very object that is recorded, and nothing is unpickled.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from record import git
+from record.checksums import Digest, digest, digest_of, format_sums
+from record.files import PART, replacing, write
+from record.manifest import LARGEST, Manifest, parse_manifest
+from record.problem import CannotAsk, Problem, say
+from record.tracking import is_link_to_cache, parse_pointer
+
+MODELS = Path("models")
+MODEL = "model.joblib"
+MANIFEST = "manifest.json"
+REQUIREMENTS = "requirements.txt"
+SUMS = "SHA256SUMS"
+POINTER = f"{MODEL}.dvc"  # keeps a version tracked by DVC that `dvc.lock` no longer names
+CHECKED = (MODEL, MANIFEST, REQUIREMENTS)  # what SHA256SUMS names
+KEPT_BY_GIT = (MANIFEST, REQUIREMENTS, SUMS)
+WRITTEN_BY_DVC = (".gitignore", POINTER)
+
+
+class MissingFileError(Problem):
+    """A package, or a file of it, does not exist."""
+
+
+def folder_of(version: str) -> Path:
+    """Where the package of a version is."""
+    return MODELS / version
+
+
+def versions() -> list[str]:
+    """The packages under models/, whole or not."""
+    return sorted({path.parent.name for name in KEPT_BY_GIT for path in MODELS.glob(f"*/{name}") if path.is_file()})
+
+
+@dataclass(frozen=True)
+class Package:
+    """The files of a package, each read once: the small ones whole, the model only where it was asked for."""
+
+    texts: dict[str, bytes] = field(default_factory=dict)
+    digests: dict[str, Digest] = field(default_factory=dict)
+    unreadable: dict[str, Problem] = field(default_factory=dict)
+
+
+def open_plain(path: Path, md5: str | None = None) -> BinaryIO:
+    """Open a file that is neither a device nor a link, unless it leads to the object of this MD5 in DVC's cache."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    restore = f"python src/lineage.py restore {path.parent.name}"
+    if path.is_symlink():
+        if md5 is None or not is_link_to_cache(path, md5):
+            raise Problem(f"{path}: is a link, and not to DVC's cache; remove it, then {restore}")
+        path = path.resolve()
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: not found; {restore}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Problem(f"{path}: is not a plain file; remove it, then {restore}")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_text(file: BinaryIO, name: str) -> bytes:
+    """The content of a small file, up to the limit."""
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise Problem(f"{name}: is larger than {LARGEST // 1024**2} MiB, which no package has")
+    return content
+
+
+def read_manifest_of(folder: Path) -> Manifest:
+    """The manifest of the package in a folder."""
+    with open_plain(folder / MANIFEST) as file:
+        return parse_manifest(read_text(file, MANIFEST))
+
+
+def current_manifest(folder: Path) -> Manifest | None:
+    """The manifest of the package in a folder; None where there is none or it cannot be read."""
+    try:
+        return read_manifest_of(folder)
+    except CannotAsk:
+        raise
+    except Problem:
+        return None
+
+
+def read_package(folder: Path, *, with_model: bool = False) -> Package:
+    """Read the package in a folder."""
+    if not folder.is_dir():
+        raise MissingFileError(f"{folder}: not found; packages are the folders of {MODELS}/")
+    return read_files(lambda name, md5: open_plain(folder / name, md5), with_model=with_model)
+
+
+def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: bool = False) -> Package:
+    """Read and hash the four files of a package, each once.
+
+    `opened` opens a file by its name; for the model it is also given the MD5 that the manifest records.
+    """
+    package = Package()
+    for name in (*KEPT_BY_GIT, MODEL):
+        try:
+            with opened(name, _recorded_md5(package.texts) if name == MODEL else None) as file:
+                if name != MODEL or with_model:
+                    package.texts[name] = file.read() if name == MODEL else read_text(file, name)
+                package.digests[name] = digest_of(BytesIO(package.texts[name]) if name in package.texts else file)
+        except Problem as problem:
+            package.unreadable[name] = problem
+    return package
+
+
+def _recorded_md5(texts: dict[str, bytes]) -> str | None:
+    try:
+        return parse_manifest(texts.get(MANIFEST, b"")).model.md5
+    except Problem:
+        return None
+
+
+def check_package(package: Package, version: str | None = None) -> tuple[Manifest | None, list[str]]:
+    """Compare the files of a package with each other; returns the manifest, where it can be read, and every problem."""
+    problems = [line for problem in package.unreadable.values() for line in problem.lines] + list(_check_sums(package))
+    try:
+        manifest = parse_manifest(package.texts[MANIFEST]) if MANIFEST in package.texts else None
+    except Problem as problem:
+        return None, [*problems, *problem.lines]
+    if manifest is None:
+        return None, problems
+    model, found = manifest.model, package.digests
+    if version is not None and manifest.version != version:
+        problems.append(f"{MANIFEST}: is of {manifest.version}, but it is in {folder_of(version)}")
+    if MODEL in found and found[MODEL] != Digest(model.size, model.md5, model.sha256):
+        problems.append(f"{MODEL}: is not the model that {MANIFEST} records; restore it")
+    if REQUIREMENTS in found and found[REQUIREMENTS].sha256 != manifest.environment.requirements_sha256:
+        problems.append(f"{REQUIREMENTS}: is not what {MANIFEST} records; restore it")
+    return manifest, problems
+
+
+def _check_sums(package: Package) -> Iterator[str]:
+    """Compare SHA256SUMS with what it should say of the other files; name the lines that differ."""
+    if SUMS not in package.texts or any(name not in package.digests for name in CHECKED):
+        return
+    expected = format_sums({name: package.digests[name].sha256 for name in CHECKED})
+    if package.texts[SUMS] == expected:
+        return
+    wanted, found = expected.decode().splitlines(), package.texts[SUMS].decode("ascii", errors="replace").splitlines()
+    for line in wanted:
+        if line not in found:
+            yield f"{line.split()[-1]}: is not what {SUMS} says; restore it"
+    for line in found:
+        if line not in wanted and line.split("  ")[-1] not in CHECKED:
+            yield f"{SUMS}: has a line that it should not have: {line!r}"
+    if sorted(wanted) == sorted(found) or set(wanted) == set(found):
+        yield f"{SUMS}: expected each file once, sorted by name, one newline after each line"
+
+
+def write_package(folder: Path, model: Path, manifest: Manifest, requirements: bytes) -> None:
+    """Write a package, each file in one step and SHA256SUMS last, so that it is right only when all the others are.
+
+    The model is copied byte for byte: loading and dumping it again would change it.
+    """
+    expected = manifest.model.sha256
+    for unfinished in (*folder.glob(".*.tmp"), *folder.glob(f".*{PART}")):  # of a run, or of DVC, that was killed
+        unfinished.unlink(missing_ok=True)
+    current = folder / MODEL
+    if not current.is_file() or digest(current).sha256 != expected:
+        with replacing(current) as part:
+            part.write_bytes(model.read_bytes())
+            if digest(part).sha256 != expected:
+                raise Problem(f"{model}: changed while it was being packaged; run dvc repro again")
+    write(folder / REQUIREMENTS, requirements)
+    write(folder / MANIFEST, manifest.to_bytes())
+    write(folder / SUMS, format_sums({name: digest(folder / name).sha256 for name in CHECKED}))
+
+
+def keep_others(current: str) -> list[Path]:
+    """Write the pointer of every version but the current one that has none, or a wrong one; returns these pointers.
+
+    DVC tracks only the present out of a stage. Without a pointer, the model of a version that was left behind would
+    be removed by `dvc checkout`, and lost by `dvc gc`.
+    """
+    written = []
+    for version in versions():
+        manifest, pointer = current_manifest(folder_of(version)), folder_of(version) / POINTER
+        if version != current and manifest is not None and not is_pointer_to(pointer, manifest):
+            write(pointer, pointer_of(manifest))
+            say(f"{pointer}: keeps that version with DVC; commit it")
+            written.append(pointer)
+    if written and "DVC_EXP_NAME" in os.environ:  # an experiment keeps only what Git knows of
+        git.add(written)
+    return written
+
+
+def pointer_of(manifest: Manifest) -> bytes:
+    """The content of the `.dvc` file of a package's model, as DVC writes it."""
+    model = manifest.model
+    return f"outs:\n- md5: {model.md5}\n  size: {model.size}\n  hash: md5\n  path: {MODEL}\n".encode()
+
+
+def is_pointer_to(pointer: Path, manifest: Manifest) -> bool:
+    """Whether a `.dvc` file tracks the model that a manifest records, beside it, and nothing else."""
+    return pointer.is_file() and is_right_pointer(pointer.read_bytes(), pointer, manifest)
+
+
+def is_right_pointer(content: bytes, pointer: Path, manifest: Manifest) -> bool:
+    """Whether the content of a `.dvc` file is what the manifest beside it asks for."""
+    return parse_pointer(content, pointer) == parse_pointer(pointer_of(manifest), pointer)
+
+
+def tag_of(name: str, version: str) -> str:
+    """The Git tag that makes a version released, as GTO names it: in a subfolder it begins with the folder."""
+    prefix = (git.ask("rev-parse", "--show-prefix") or "").rstrip("/")
+    return f"{prefix}={name}@{version}" if prefix else f"{name}@{version}"
+
+
+def release_tag(manifest: Manifest) -> str:
+    """The Git tag that makes the version of a manifest released."""
+    return tag_of(manifest.name, manifest.version)
+
+
+def released_manifest(manifest: Manifest, *, ask_remote: bool = True) -> Manifest | None:
+    """What was released under a manifest's name and version; None when nothing was.
+
+    A temporary copy of the repository, in which an experiment runs, has none of its tags, so those of `DVC_ROOT`, the
+    repository that it was copied from, count too.
+
+    Raises:
+        CannotAsk: when this clone lacks tags or history, and the repository that it came from has released the
+            version, or cannot be reached.
+    """
+    tag, root = release_tag(manifest), os.environ.get("DVC_ROOT")
+    for place in (None, Path(root)) if root else (None,):
+        content = git.read_blob(f"refs/tags/{tag}", folder_of(manifest.version) / MANIFEST, place)
+        if content is not None:
+            return parse_manifest(content)
+        cut = git.what_is_cut(place) if ask_remote else None
+        if cut and git.tag_at_remote(tag, place):
+            raise CannotAsk(f"{tag}: released in the repository that this clone came from, but {cut}")
+    return None

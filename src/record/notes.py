@@ -1,0 +1,194 @@
+"""What a stage notes for the stages after it: what it read, what it found, and what it made.
+
+DVC hashes dependencies after a command has run (iterative/dvc#11058), so a file that changes meanwhile would be
+recorded with a hash that made nothing. A stage therefore notes the hashes of what it reads when it starts, refuses to
+end when a file has changed under it, and `package` compares the notes with `dvc.lock`. The other notes let `package`
+describe a model without loading it.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from record.checksums import digest
+from record.files import to_json, write
+from record.problem import Problem, refuse_if
+
+PREPARED = Path("data/prepared")
+TRAIN, TEST, PROFILE = "train.parquet", "test.parquet", "profile.json"  # in the folder of a prepared table
+CANDIDATE = Path("models/candidate")
+MODEL, DESCRIPTION = "model.joblib", "description.json"  # in the folder of a candidate
+METRICS = Path("reports/metrics.json")
+ALL = (PROFILE, DESCRIPTION)  # the notes, by which a stage tells what it read
+PLOTS = Path("reports/plots")
+COSTS = Path(".dvc/tmp/lineage")  # of each stage; apart from what DVC keeps, since no two runs share them
+STARTED = time.perf_counter()
+
+
+class Note(BaseModel):
+    """A part of what a stage writes down: nothing is coerced, nothing unknown is accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class Readings(Note):
+    """The MD5 of every file that a stage read, by path, and the sections of params.yaml that it used."""
+
+    files: dict[str, str]
+    params: dict[str, Any]
+
+    @classmethod
+    def start(cls, *inputs: Path, params: dict[str, Any]) -> Self:
+        """Note the inputs, and all of this repository's code that the process has loaded."""
+        refuse_if(
+            f"{path}: not found; dvc pull brings what DVC tracks, dvc repro makes what a stage makes"
+            for path in inputs
+            if not path.is_file()
+        )
+        paths = sorted({path.as_posix() for path in [*inputs, *loaded_code()]})
+        return cls(files={path: digest(Path(path)).md5 for path in paths}, params=params)
+
+    def finish(self) -> Self:
+        """Raise a problem when a file no longer is what was read; add the code that was loaded meanwhile."""
+        refuse_if(
+            f"{path}: changed while it was being used, so what was made of it has no known origin; run dvc repro again"
+            for path, md5 in self.files.items()
+            if not Path(path).is_file() or digest(Path(path)).md5 != md5
+        )
+        loaded = {path.as_posix() for path in loaded_code()} - self.files.keys()
+        files = self.files | {path: digest(Path(path)).md5 for path in loaded}
+        return self.model_copy(update={"files": dict(sorted(files.items()))})
+
+
+def loaded_code() -> set[Path]:
+    """The source files of this repository that the process has imported or runs, relative to its top folder."""
+    top = Path.cwd()
+    files = {
+        Path(file).absolute() for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))
+    }
+    return {file.relative_to(top) for file in files if file.is_relative_to(top / "src")}
+
+
+class Notes(Note):
+    """What a stage writes of its own work beside its outputs, for the stages after it."""
+
+    readings: Readings
+
+    def write(self, path: Path) -> None:
+        """Keep the notes as JSON."""
+        write(path, to_json(self.model_dump(mode="json", by_alias=True)))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The notes that an earlier stage kept."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise Problem(f"{path}: not found; dvc repro makes it") from None
+        except ValidationError:
+            raise Problem(f"{path}: not what this version of the code writes; run dvc repro --force") from None
+
+
+def readings_in(notes: Path) -> Readings:
+    """What the stage read that wrote some notes, of whichever kind they are."""
+
+    class AnyNotes(Notes):
+        model_config = ConfigDict(extra="ignore")
+
+    return AnyNotes.read(notes).readings
+
+
+class Rows(Note):
+    """How many rows were read, dropped (by reason), and put in each part."""
+
+    read: int
+    dropped: dict[str, int]
+    train: int
+    test: int
+
+
+class Column(Note):
+    """One column of the raw table, counted before rows were dropped; missing values are not counted as distinct."""
+
+    type: str
+    role: Literal["feature", "target", "dropped"]
+    missing: int
+    distinct: int | None  # None for types whose values cannot be compared
+
+
+class Profile(Notes):
+    """What `prepare` read and found."""
+
+    rows: Rows
+    columns: dict[str, Column]
+
+
+class Step(Note):
+    """A named step of the fitted Pipeline."""
+
+    name: str
+    class_: Annotated[str, Field(alias="class")]
+
+
+class Feature(Note):
+    """A column that the model expects: its Arrow type, and whether values were missing in training."""
+
+    name: str
+    dtype: str
+    nullable: bool
+
+
+class Fitted(Note):
+    """What a model is, as far as that can be said without loading it."""
+
+    class_: Annotated[str, Field(alias="class")]
+    steps: list[Step]
+    task: Literal["classification", "regression"]
+    target: str
+    classes: list[str | bool | int | float] | None
+    features: list[Feature]
+    deterministic: bool  # whether a second process made the same bytes
+    nondeterminism: str | None  # what differed, when it did not
+
+
+class Description(Notes):
+    """What was fitted, on how many rows of which tables, with which libraries and settings, and how it scored."""
+
+    fitted: Fitted
+    tables: dict[str, str]  # `train` and `test`, by path
+    rows: dict[str, int]  # of both
+    folds: list[float]  # the main score on each
+    python: str
+    packages: dict[str, str]
+    numeric: dict[str, str]
+
+
+class Cost(Note):
+    """What a stage took: seconds, and the most memory that its process held, in MiB where the system can say."""
+
+    seconds: float
+    peak_memory_mib: int | None
+
+
+def note_cost(notes: Path) -> None:
+    """Note what this process has taken so far, for the run that wrote these notes and no other."""
+    try:
+        import resource  # noqa: PLC0415 - Windows does not have it
+
+        unit = 1024 * 1024 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+    except ImportError:
+        peak = None
+    cost = Cost(seconds=round(time.perf_counter() - STARTED, 1), peak_memory_mib=peak)
+    write(COSTS / f"{digest(notes).md5}.json", to_json(cost.model_dump()))
+
+
+def cost_of(notes: Path) -> Cost | None:
+    """What the run took that wrote these notes; None where it was another machine's, or of another time."""
+    try:
+        return Cost.model_validate_json((COSTS / f"{digest(notes).md5}.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None

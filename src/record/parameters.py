@@ -1,0 +1,171 @@
+"""The values that a person may change: `params.yaml`, read strictly and before any work.
+
+A value is in `params.yaml` or nowhere, so no field has a default. Whatever is wrong with the file is
+reported at once, a line for each problem.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from record.files import from_yaml
+from record.problem import Problem, did_you_mean, refuse_if
+
+PATH = Path("params.yaml")
+NUMBER = r"(0|[1-9][0-9]*)"
+PRERELEASE = rf"({NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+SEMANTIC_VERSION = rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(-{PRERELEASE}(\.{PRERELEASE})*)?"
+ARTIFACT_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
+
+
+def _inside_repository(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or set(path) & set("\\:") or pure.as_posix() != path:
+        raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
+    if pure.suffix not in {".parquet", ".csv"}:
+        raise PydanticCustomError("path", "expected a file that ends in .parquet or .csv")
+    return path
+
+
+def _as_json(value: Any) -> Any:
+    """What a manifest can hold; YAML knows more, such as dates and keys that are numbers."""
+    try:
+        kept = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        kept = None
+    if kept != value:
+        raise PydanticCustomError("json", "expected finite numbers, text, booleans, null, lists or mappings of these")
+    return value
+
+
+def _matches(pattern: str, meaning: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise PydanticCustomError("name", "expected {meaning}", {"meaning": meaning})
+        return value
+
+    return BeforeValidator(check)
+
+
+class Section(BaseModel):
+    """A part of params.yaml: every key is required, none is unknown, no type is coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class Data(Section):
+    """Which table, and what is to be learned from it."""
+
+    path: Annotated[str, AfterValidator(_inside_repository)]
+    target: Annotated[str, Field(min_length=1)]
+    task: Literal["classification", "regression"]
+    drop: list[str]
+
+
+class Prepare(Section):
+    """How the table is split."""
+
+    test_size: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Train(Section):
+    """Which estimator is fitted, and how."""
+
+    estimator: str
+    folds: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: Annotated[int, Field(ge=1)]
+    portable: bool
+
+
+class Estimator(BaseModel):
+    """A class by its dotted path; every other key is a setting for its constructor."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True)
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_as_json)]]
+
+    class_: Annotated[str, Field(alias="class", min_length=1)]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments as they are in the file."""
+        return self.model_extra or {}
+
+
+class Package(Section):
+    """What the package is called."""
+
+    name: Annotated[str, _matches(ARTIFACT_NAME, "lower-case letters, digits and inner hyphens, such as 'penguins'")]
+    version: Annotated[str, _matches(SEMANTIC_VERSION, "a plain semantic version, such as 'v1.0.0'")]
+
+
+class Parameters(Section):
+    """The whole of params.yaml."""
+
+    data: Data
+    prepare: Prepare
+    train: Train
+    estimators: dict[str, Estimator]
+    package: Package
+
+    @property
+    def estimator(self) -> Estimator:
+        """The section of `estimators` that `train.estimator` names."""
+        return self.estimators[self.train.estimator]
+
+
+def read_parameters(path: Path = PATH) -> Parameters:
+    """Read and check params.yaml.
+
+    Raises:
+        Problem: with a line for every key that is unknown, missing or has a value that it cannot have.
+    """
+    try:
+        document = from_yaml(path.read_bytes())
+    except FileNotFoundError:
+        raise Problem(f"{path}: not found; run from the top folder of the repository") from None
+    except ValueError as error:
+        raise Problem(f"{path}: not readable as YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise Problem(f"{path}: expected sections {', '.join(Parameters.model_fields)}; found none")
+    try:
+        parameters = Parameters.model_validate(document, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise Problem(*sorted(f"{path}: {_sentence(details)}" for details in error.errors())) from None
+    refuse_if(f"{path}: {line}" for line in _contradictions(parameters))
+    return parameters
+
+
+def _contradictions(parameters: Parameters) -> Iterator[str]:
+    chosen, known = parameters.train.estimator, parameters.estimators
+    if chosen not in known:
+        yield f"train.estimator: expected a name from estimators, found '{chosen}'; {did_you_mean(chosen, known)}"
+    if parameters.data.target in parameters.data.drop:
+        yield f"data.drop: expected columns other than the target, found '{parameters.data.target}'"
+
+
+def _sentence(details: ErrorDetails) -> str:
+    *parents, key = [str(part) for part in details["loc"]]
+    name, found = ".".join([*parents, key]), details["input"]
+    match details["type"]:
+        case "extra_forbidden":
+            return f"{name}: unknown key; {did_you_mean(key, _known_keys(parents))}"
+        case "missing":
+            return f"{name}: missing; every value is written down in params.yaml"
+        case _:
+            expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
+            expected = expected.removesuffix(" or instance of Estimator")
+            return f"{name}: {expected}, found {found!r}"
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    section: Any = Parameters
+    for parent in parents:
+        section = section.model_fields[parent].annotation
+    return [field.alias or name for name, field in section.model_fields.items()]

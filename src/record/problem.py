@@ -1,0 +1,91 @@
+"""What a person can get wrong, said in a sentence that ends with the next step.
+
+Everything that a user can cause is a `Problem`. It is raised where it is found and caught once, in `run`, so that
+nobody who mistypes a name has to read a traceback.
+"""
+
+import difflib
+import io
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+REFUSED = 1
+CANNOT_BE_ANSWERED = 2
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
+
+class Problem(Exception):  # noqa: N818 - the word that a person reads
+    """One or more sentences for the person who can solve it, each on a line of its own."""
+
+    status: int | None = None  # the exit status, where it does not depend on the command
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class CannotAsk(Problem):
+    """Somebody who knows, such as Git, cannot be asked; nothing follows from that, neither yes nor no."""
+
+    status = CANNOT_BE_ANSWERED
+
+
+def refuse_if(problems: Iterable[str]) -> None:
+    """Raise all the problems there are as one; return when there are none."""
+    if lines := list(dict.fromkeys(problems)):
+        raise Problem(*lines)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, or else all of them."""
+    names = sorted(known)
+    folded = {known.strip().casefold(): known for known in names}
+    if near := difflib.get_close_matches(name.strip().casefold(), folded, n=1):
+        return f"did you mean '{folded[near[0]]}'?"
+    return f"known: {', '.join(names)}" if names else "none is known"
+
+
+def printable(line: str) -> str:
+    """A line as it can be shown: what could move the cursor, forge another line or reverse the text becomes '?'."""
+    return "".join(character if character.isprintable() else "?" for character in line)
+
+
+def say(fact: str) -> None:
+    """Tell the person watching; results go to stdout, facts to stderr."""
+    sys.stderr.write(f"{printable(fact)}\n")
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around imports: a Python that lacks a library ends in a sentence instead of a traceback."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        install = f"{sys.executable} -m pip install -r requirements.txt"
+        say(f"error: {error.name}: not installed for {sys.executable}")
+        say(f"error: activate the environment that has it, or {install}")
+        sys.exit(CANNOT_BE_ANSWERED)
+
+
+def run(main: Callable[[], None], status: int = REFUSED) -> None:
+    """Run a script's `main`; a problem that it meets is told in its lines and ends the process with `status`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up
+    try:
+        with importing():
+            main()
+    except Problem as problem:
+        for line in problem.lines:
+            say(f"error: {line}")
+        sys.exit(problem.status or status)
+    except OSError as error:  # unwritable folder, full disk, file gone: the system's own words say it best
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"error: {place}{error.strerror or error}")
+        sys.exit(status)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(INTERRUPTED)

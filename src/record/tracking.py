@@ -1,0 +1,392 @@
+"""What DVC records: `dvc.yaml` and `dvc.lock`, the `.dvc` files, folders by their hash, and its cache.
+
+Everything is read as DVC wrote it, from the workspace or from a commit. The graph of a model is found in `dvc.lock`,
+from what `package` depends on back to the files that no stage made.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from posixpath import normpath
+from typing import Annotated, Any, TypeVar
+
+from pathspec import GitIgnoreSpec
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+from record import git
+from record.checksums import digest, md5_of
+from record.files import from_yaml
+from record.problem import CannotAsk, Problem
+
+LOCK = Path("dvc.lock")
+PIPELINE = Path("dvc.yaml")
+PARAMETERS = Path("params.yaml")
+PACKAGE = "package"  # the stage at the end of the graph
+TEMPLATE = re.compile(r"\$\{\s*([^}]+?)\s*\}")
+Read = Callable[[Path], bytes | None]  # the content of a file of the repository; None where there is none
+Kind = TypeVar("Kind", bound="Written")
+
+
+def read_workspace(path: Path) -> bytes | None:
+    """A file as it is in the workspace."""
+    return path.read_bytes() if path.is_file() else None
+
+
+def reader_of(commit: str | None) -> Read:
+    """How files are read as a commit has them; None for the workspace."""
+    return partial(git.read_blob, commit) if commit else read_workspace
+
+
+class Written(BaseModel):
+    """What DVC writes; of its keys only those that are used here are checked."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Entry(Written):
+    """A file or folder with its hash: an MD5, that of a folder ends in `.dir`; of a URL its etag or checksum."""
+
+    path: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]
+    hash: Annotated[str, Field(validation_alias=AliasChoices("md5", "etag", "checksum", "version_id"))] = ""
+
+
+def _by_path(entries: Any) -> Any:
+    if not isinstance(entries, list):
+        return entries
+    return {entry.path: entry.hash for entry in map(Entry.model_validate, entries)}
+
+
+def plain(value: Any) -> Any:
+    """A value of YAML as JSON can hold it: dates and numbers that are not finite as text."""
+    match value:
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list():
+            return [plain(item) for item in value]
+        case float() if value - value != 0:
+            return str(value)
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)
+
+
+Hashes = Annotated[dict[str, str], BeforeValidator(_by_path)]
+
+
+class Stage(BaseModel):
+    """A stage as it last ran: its command, its parameters by file, and what it read and made, path → hash."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    cmd: Annotated[str, BeforeValidator(lambda cmd: "\n".join(cmd) if isinstance(cmd, list) else cmd)]
+    params: Annotated[dict[str, dict[str, Any]], BeforeValidator(plain)] = {}
+    deps: Hashes = {}
+    outs: Hashes = {}
+
+
+class Lock(Written):
+    """The stages of dvc.lock by name."""
+
+    stages: dict[str, Stage] = {}
+
+
+class Import(Written):
+    """The repository that a file was imported from."""
+
+    url: str
+    rev_lock: str | None = None
+
+
+class Source(Written):
+    """Where a `.dvc` file says that its content came from."""
+
+    path: str
+    etag: str | None = None
+    repo: Import | None = None
+
+
+class Pointer(Written):
+    """A `.dvc` file: what DVC tracks outside of any stage, and where an import took it from."""
+
+    wdir: str = "."
+    outs: list[Entry]
+    deps: list[Source] = []
+
+
+def parse_lock(content: bytes) -> dict[str, Stage]:
+    """The stages that the content of a dvc.lock records, their paths as they are written there."""
+    return _parse(Lock, content, LOCK).stages
+
+
+def parse_pointer(content: bytes, path: Path) -> Pointer:
+    """What the content of a `.dvc` file tracks."""
+    return _parse(Pointer, content, path)
+
+
+def _parse(kind: type[Kind], content: bytes, path: Path) -> Kind:
+    try:
+        return kind.model_validate(from_yaml(content))
+    except ValueError:
+        raise Problem(f"{path}: not what DVC writes; git checkout {path} brings the committed one back") from None
+
+
+class Declared(Written):
+    """A stage of dvc.yaml with its templates filled in; what only DVC can fill in is `*`."""
+
+    cmd: str
+    wdir: str
+    deps: list[str]
+    outs: list[str]
+    metrics: list[str]
+
+    def makes(self, path: str) -> bool:
+        """Whether a path is, or is inside of, an out of this stage."""
+        above = [path, *(parent.as_posix() for parent in Path(path).parents)]
+        return any(_matches(out, folder) for out in self.outs for folder in above)
+
+    def runs(self, cmd: str) -> bool:
+        """Whether this is the command of the stage."""
+        return _matches(self.cmd, cmd)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, flags=re.DOTALL) is not None
+
+
+def declared_stages(read: Read, folder: Path = Path()) -> dict[str, Declared]:
+    """The stages of the dvc.yaml in a folder, by name; a `foreach` or `matrix` stage once, without `@`."""
+    document = mapping_in(read, folder / PIPELINE)
+    values = mapping_in(read, folder / PARAMETERS)
+    for more in document.get("vars") or []:
+        values |= more if isinstance(more, dict) else mapping_in(read, folder / str(more).partition(":")[0])
+    shared = [_path_of(item) for item in document.get("metrics") or []]
+    return {
+        name: _declared(stage.get("do", stage), values, folder, shared)
+        for name, stage in (document.get("stages") or {}).items()
+        if isinstance(stage, dict)
+    }
+
+
+def _declared(stage: dict[str, Any], values: dict[str, Any], folder: Path, shared: list[str]) -> Declared:
+    wdir = normpath((folder / filled_in(str(stage.get("wdir", ".")), values)).as_posix())
+
+    def paths(key: str) -> list[str]:
+        return [_join(wdir, filled_in(_path_of(item), values)) for item in stage.get(key) or []]
+
+    cmd = stage.get("cmd") or ""
+    return Declared(
+        cmd=filled_in("\n".join(map(str, cmd)) if isinstance(cmd, list) else str(cmd), values),
+        wdir=wdir,
+        deps=paths("deps"),
+        outs=[*paths("outs"), *paths("metrics"), *paths("plots")],
+        metrics=[*paths("metrics"), *shared],
+    )
+
+
+def mapping_in(read: Read, path: Path) -> dict[str, Any]:
+    """The document of a YAML file; empty where there is none."""
+    try:
+        document = from_yaml(read(path) or b"{}")
+    except ValueError as error:
+        raise Problem(f"{path}: not readable as YAML: {error}") from None
+    return dict(document) if isinstance(document, dict) else {}
+
+
+def _path_of(item: Any) -> str:
+    return str(next(iter(item))) if isinstance(item, dict) and item else str(item)
+
+
+def _join(wdir: str, path: str) -> str:
+    return path if "://" in path or path.startswith("/") else normpath(f"{wdir}/{path}")
+
+
+def filled_in(text: str, values: Mapping[str, Any]) -> str:
+    """A text of dvc.yaml with the values of its templates; `*` for one that is not among them."""
+
+    def value(match: re.Match[str]) -> str:
+        found: Any = values
+        for key in re.findall(r"[^.\[\]]+", match[1]):
+            found = found.get(key) if isinstance(found, dict) else None
+        return str(found) if isinstance(found, str | int | float) else "*"
+
+    return TEMPLATE.sub(value, text)
+
+
+def recorded_stages(read: Read) -> dict[str, Stage]:
+    """The stages of dvc.lock that dvc.yaml still has, with paths relative to the top folder.
+
+    Raises:
+        Problem: when there is no dvc.lock, or it is not what DVC writes.
+    """
+    content = read(LOCK)
+    if content is None:
+        raise Problem(f"{LOCK}: not found; dvc repro writes it")
+    declared = declared_stages(read)
+    stages = {name: (stage, declared.get(name.partition("@")[0])) for name, stage in parse_lock(content).items()}
+    return {name: _moved(stage, known.wdir) for name, (stage, known) in stages.items() if known}
+
+
+def _moved(stage: Stage, wdir: str) -> Stage:
+    if wdir == ".":
+        return stage
+    return stage.model_copy(
+        update={key: {_join(wdir, path): md5 for path, md5 in getattr(stage, key).items()} for key in ("deps", "outs")}
+    )
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is inside of the other."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def makers(path: str, stages: Mapping[str, Stage]) -> list[str]:
+    """The stages that made a path, or a part of it."""
+    return [name for name, stage in stages.items() if any(overlap(path, out) for out in stage.outs)]
+
+
+def ancestors(stages: Mapping[str, Stage], ends: Iterable[str]) -> dict[str, Stage]:
+    """Every stage that some paths come from, however many there are, in order from raw data to these paths."""
+    ordered: dict[str, Stage] = {}
+
+    def visit(path: str) -> None:
+        for name in makers(path, stages):
+            if name not in ordered and name not in visited:
+                visited.add(name)
+                for dep in stages[name].deps:
+                    visit(dep)
+                ordered[name] = stages[name]
+
+    visited: set[str] = set()
+    for path in ends:
+        visit(path)
+    return ordered
+
+
+def inputs_of(stages: Mapping[str, Stage]) -> dict[str, str]:
+    """What stages read and none of them made, by path: raw data, code and requirements; sorted."""
+    read = {dep: md5 for stage in stages.values() for dep, md5 in stage.deps.items()}
+    return {path: read[path] for path in sorted(read) if not makers(path, stages)}
+
+
+def unrecorded(paths: Iterable[str], stages: Mapping[str, Stage]) -> Iterator[str]:
+    """Why the graph would end too early: paths that no recorded stage made, but a stage of some dvc.yaml makes."""
+    pipelines = {file.parent: declared_stages(read_workspace, file.parent) for file in _files_called(PIPELINE.name)}
+    for path in paths:
+        for folder, declared in pipelines.items():
+            for name in [name for name, stage in declared.items() if stage.makes(path) and not makers(path, stages)]:
+                if folder == Path():
+                    yield f"{path}: the stage '{name}' makes it, but {LOCK} does not record that; run dvc repro"
+                else:
+                    file = (folder / PIPELINE).as_posix()
+                    yield f"{path}: {file} makes it, which is not followed; move its stage '{name}' to {PIPELINE}"
+
+
+def _files_called(name: str) -> Iterator[Path]:
+    for folder, below, files in os.walk("."):
+        below[:] = [each for each in below if each[0] != "." and not Path(folder, each, ".dvc").is_dir()]
+        if name in files:
+            yield Path(folder, name)
+
+
+def content_hash(path: Path) -> str:
+    """The hash under which DVC records a file, or a folder: the MD5 of its listing and `.dir`."""
+    if not path.is_dir():
+        return digest(path).md5
+    return _hash_of_listing({file.relative_to(path).as_posix(): digest(file).md5 for file in files_in(path)})
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that DVC counts, which are those that `.dvcignore` does not name."""
+    ignored = GitIgnoreSpec.from_lines((read_workspace(Path(".dvcignore")) or b"").decode().splitlines())
+    return sorted(file for file in folder.rglob("*") if file.is_file() and not ignored.match_file(file.as_posix()))
+
+
+def _hash_of_listing(md5s: Mapping[str, str]) -> str:
+    listing = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
+    return f"{md5_of(json.dumps(listing).encode())}.dir"
+
+
+def pointer_to(path: str, read: Read) -> tuple[Path, Pointer, Entry] | None:
+    """The `.dvc` file that tracks a path, or a folder above it, with the entry that does; None where there is none."""
+    for above in [Path(path), *Path(path).parents][:-1]:
+        file = above.with_name(f"{above.name}.dvc")
+        if not above.is_absolute() and (content := read(file)) is not None:
+            pointer = parse_pointer(content, file)
+            for entry in pointer.outs:
+                if _join(normpath((file.parent / pointer.wdir).as_posix()), entry.path) == above.as_posix():
+                    return file, pointer, entry
+    return None
+
+
+def missing_from(commit: str, files: Mapping[str, str]) -> dict[str, str]:
+    """What a commit does not hold with the hash that is recorded: path → what it has instead.
+
+    Held is what Git would check out with these bytes, and what a `.dvc` file of that commit tracks with this hash.
+    """
+    contents = git.checked_out(commit, files)
+    return {
+        path: found
+        for path, md5 in files.items()
+        if not (path in contents and md5_of(contents[path]) == md5)
+        and (found := _difference(commit, path, md5, "other content" if path in contents else "nothing"))
+    }
+
+
+def _difference(commit: str, path: str, md5: str, otherwise: str) -> str | None:
+    tracked = pointer_to(path, reader_of(commit))
+    if tracked is None:
+        return None if md5.endswith(".dir") and _committed_folder(commit, path) == md5 else otherwise
+    file, _, entry = tracked
+    folder = _join(file.parent.as_posix(), file.stem)
+    if folder == path:
+        return None if entry.hash == md5 else f"another hash in {file}"
+    listing = listing_of(entry.hash, Path(folder))
+    if listing is None:
+        return f"{file}, whose files DVC's cache does not list; dvc fetch {file}"
+    return None if listing.get(Path(path).relative_to(folder).as_posix()) == md5 else f"another hash in {file}"
+
+
+def _committed_folder(commit: str, folder: str) -> str:
+    names = (git.ask("ls-tree", "-r", "-z", "--name-only", commit, "--", f"{folder}/") or "").split("\0")[:-1]
+    contents = git.checked_out(commit, names)
+    return _hash_of_listing({Path(n).relative_to(folder).as_posix(): md5_of(c) for n, c in contents.items()})
+
+
+def listing_of(md5: str, folder: Path) -> dict[str, str] | None:
+    """The MD5 of each file of a folder that DVC tracks, from its cache or from the folder itself; None without both."""
+    if (file := cached(md5)).is_file():
+        return {item["relpath"]: item["md5"] for item in json.loads(file.read_bytes())}
+    if folder.is_dir() and content_hash(folder) == md5:
+        return {file.relative_to(folder).as_posix(): digest(file).md5 for file in files_in(folder)}
+    return None
+
+
+@cache
+def cache_folder(top: Path) -> Path:
+    """The folder of DVC's cache, as its configuration of the system, the user and the repository says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "cache", "dir"],
+        cwd=top,
+        env=git.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CannotAsk("dvc cache dir fails, so DVC's cache is not found:", *done.stderr.strip().splitlines())
+    return top / done.stdout.strip()
+
+
+def cached(md5: str) -> Path:
+    """Where DVC's cache has the content of a hash, if it has it."""
+    return cache_folder(Path.cwd()) / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def is_link_to_cache(path: Path, md5: str) -> bool:
+    """Whether a link leads to the object of this hash in DVC's cache, as `cache.type symlink` makes them."""
+    return path.resolve() == cached(md5).resolve()

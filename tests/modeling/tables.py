@@ -1,0 +1,123 @@
+"""Small tables, parameters for them, and a package of a model, made without DVC."""
+
+import hashlib
+import json
+import math
+import platform
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pyarrow as pa
+
+from modeling.estimator import describe, fit_pipeline
+from record.checksums import digest, format_sums
+from record.environment import installed_versions
+from record.files import to_json
+from record.manifest import Environment, File, Input, Manifest, Model, Params, Run, Table
+from record.manifest import Data as Tables
+from record.models import CHECKED, MANIFEST, MODEL, REQUIREMENTS, SUMS
+from record.parameters import Data, Estimator, Package, Parameters, Prepare, Train
+
+VERSION = "v1.0.0"
+LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}
+RIDGE = {"class": "sklearn.linear_model.Ridge"}
+TREE = {"class": "sklearn.tree.DecisionTreeClassifier"}
+FOREST = {"class": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
+LINEAR_SVC = {"class": "sklearn.svm.LinearSVC"}
+SEARCH = {"class": "sklearn.model_selection.GridSearchCV", "estimator": LOGISTIC, "param_grid": {"C": [0.1, 1.0]}}
+VOTING = {"class": "sklearn.ensemble.VotingClassifier", "estimators": [["logistic", LOGISTIC], ["forest", FOREST]]}
+
+ROW = {"species": "Adelie", "island": "Dream", "bill_mm": 39.1, "mass_g": 3750}
+PENGUINS = pa.table(
+    {
+        "species": ["Adelie", "Gentoo"] * 6,
+        "island": ["Dream", "Biscoe", "Dream"] * 4,
+        "bill_mm": [39.0 + row / 4 for row in range(12)],
+        "mass_g": [3000, 5000] * 6,
+        "sex": ["female", "male"] * 6,
+    }
+)
+
+
+def make_parameters(settings: dict[str, Any], target: str = "target", task: str = "classification") -> Parameters:
+    return Parameters(
+        data=Data(path="table.csv", target=target, task=task, drop=[]),
+        prepare=Prepare(test_size=0.2, seed=42),
+        train=Train(estimator="mine", folds=3, seed=7, threads=1, portable=False),
+        estimators={"mine": Estimator.model_validate(settings)},
+        package=Package(name="penguins", version=VERSION),
+    )
+
+
+def dumped(model: object) -> bytes:
+    content = BytesIO()
+    joblib.dump(model, content)
+    return content.getvalue()
+
+
+def numbers(value: Any) -> list[float]:
+    """The leaves of nested mappings."""
+    return [leaf for part in value.values() for leaf in numbers(part)] if isinstance(value, dict) else [value]
+
+
+def all_finite(document: Any) -> bool:
+    return all(math.isfinite(number) for number in numbers(document))
+
+
+def write_package_of(folder: Path) -> None:
+    """A package of a model of the penguins."""
+    parameters = make_parameters(LOGISTIC, "sex")
+    pipeline = fit_pipeline(PENGUINS, parameters)
+    folder.mkdir(parents=True)
+    (folder / MODEL).write_bytes(dumped(pipeline))
+    (folder / REQUIREMENTS).write_text("pyarrow==1.0\n")
+    table = Table.of("table.parquet", digest(folder / REQUIREMENTS), rows=12)
+    manifest = Manifest(
+        schema_version=2,
+        name="penguins",
+        version=VERSION,
+        model=Model.of(MODEL, digest(folder / MODEL), **dict(describe(pipeline, PENGUINS, parameters.data, None))),
+        inputs=[Input(**dict(table), origin=None)],
+        stages={},
+        data=Tables(train=table, test=table),
+        params=Params(data={}, prepare={}, train={}, estimator={}, package={}),
+        metrics={},
+        environment=Environment(
+            python=platform.python_version(),
+            requirements_sha256=digest(folder / REQUIREMENTS).sha256,
+            packages=installed_versions(["scikit-learn"]),
+            numeric={},
+        ),
+        run=Run(
+            created_at="2024-01-01T00:00:00Z", git=None, experiment=None, platform="", seconds={}, peak_memory_mib={}
+        ),
+    )
+    (folder / MANIFEST).write_bytes(manifest.to_bytes())
+    reseal(folder)
+
+
+def seal(folder: Path, model: bytes | None = None, **changes: Any) -> None:
+    """Change a package as an expert would: each hash in it is right again afterwards.
+
+    A key's dots are written as two underscores.
+    """
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    for key, value in changes.items():
+        *parents, name = key.split("__")
+        section = manifest
+        for parent in parents:
+            section = section[parent]
+        section[name] = value
+    if model is not None:
+        (folder / MODEL).write_bytes(model)
+        manifest["model"] |= dict(File.of(MODEL, digest(folder / MODEL)))
+    (folder / MANIFEST).write_bytes(to_json(manifest))
+    reseal(folder)
+
+
+def reseal(folder: Path) -> None:
+    """Write the checksums of the files as they are."""
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in CHECKED}
+    (folder / SUMS).write_bytes(format_sums(sums))

@@ -1,0 +1,533 @@
+import ast
+import builtins
+import copyreg
+import functools
+import hashlib
+import importlib
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import sklearn.pipeline
+from conftest import CHECKOUT, Project
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.feature_selection import SelectFromModel
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.impute import KNNImputer
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression, RANSACRegressor, Ridge, SGDClassifier
+from sklearn.metrics._scorer import _PassthroughScorer
+from sklearn.multiclass import OneVsRestClassifier, OutputCodeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    QuantileTransformer,
+)
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from modeling.loading import (
+    EnvironmentDiffersError,
+    ForbiddenError,
+    NotIntactError,
+    PackageNotFoundError,
+    is_allowed,
+    load_model,
+)
+from record.models import CHECKED, MANIFEST, MODEL, REQUIREMENTS, SUMS
+from record.problem import Problem
+from tables import VERSION, dumped, reseal, seal, write_package_of
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package, away from any repository. Copy it."""
+    folder = tmp_path_factory.mktemp("packages") / VERSION
+    write_package_of(folder)
+    return folder
+
+
+@pytest.fixture
+def package(original: Path, tmp_path: Path) -> Path:
+    """A package for one test to do with as it likes."""
+    return Path(shutil.copytree(original, tmp_path / VERSION))
+
+
+class Call:
+    """Something whose pickle calls a function when it is loaded."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.call
+
+
+class State:
+    """Something whose pickle sets the state of an object, which may run its `__setstate__`."""
+
+    def __init__(self, of: Call, state: object) -> None:
+        self.of, self.state = of, state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (*self.of.call, self.state)
+
+
+def test_the_model_comes_with_its_manifest(original: Path) -> None:
+    loaded = load_model(original)
+
+    assert type(loaded.model) is Pipeline
+    assert dumped(loaded.model) == dumped(joblib.load(original / MODEL))
+    assert loaded.manifest.to_bytes() == (original / MANIFEST).read_bytes()
+
+
+def test_a_path_may_be_text(original: Path) -> None:
+    assert load_model(str(original)).manifest.version == VERSION  # type: ignore[arg-type]
+
+
+def test_a_missing_folder_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(PackageNotFoundError) as caught:
+        load_model(tmp_path / "v9")
+
+    assert caught.value.lines == (f"{tmp_path / 'v9'}: not found; packages are the folders of models/",)
+
+
+def test_all_missing_files_are_named_with_the_remedy(package: Path) -> None:
+    (package / MODEL).unlink()
+    (package / SUMS).unlink()
+    with pytest.raises(PackageNotFoundError) as caught:
+        load_model(package)
+
+    assert sorted(caught.value.lines) == [
+        f"{package / name}: not found; python src/lineage.py restore {VERSION}" for name in (SUMS, MODEL)
+    ]
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_file_that_differs_from_the_checksums_is_named(package: Path, name: str) -> None:
+    (package / name).write_bytes((package / name).read_bytes() + b"\n")
+    with pytest.raises(NotIntactError) as caught:
+        load_model(package)
+
+    assert f"{name}: is not what SHA256SUMS says; restore it" in caught.value.lines
+
+
+@pytest.mark.parametrize("name", [MODEL, REQUIREMENTS])
+def test_a_file_that_differs_only_from_the_manifest_is_named(package: Path, name: str) -> None:
+    (package / name).write_bytes((package / name).read_bytes() + b"\n")
+    reseal(package)
+    with pytest.raises(NotIntactError) as caught:
+        load_model(package)
+
+    (line,) = caught.value.lines
+    assert re.match(rf"{name}: is not .* manifest.json records; restore it", line)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sealed", "line"),
+    [
+        (SUMS, b"", False, "manifest.json: is not what SHA256SUMS says; restore it"),
+        (SUMS, b"\xff\x00", False, "manifest.json: is not what SHA256SUMS says; restore it"),
+        (MANIFEST, b"{}", True, "manifest.json: name: Field required"),
+        (MANIFEST, b"\xff", True, "manifest.json: document: Invalid JSON: expected value at line 1 column 1"),
+    ],
+)
+def test_a_file_without_the_form_of_a_packages_file_is_refused(
+    package: Path, name: str, content: bytes, sealed: bool, line: str
+) -> None:
+    (package / name).write_bytes(content)
+    if sealed:
+        reseal(package)
+    with pytest.raises(NotIntactError) as caught:
+        load_model(package)
+
+    assert line in caught.value.lines
+
+
+def test_a_link_is_not_followed(package: Path) -> None:
+    (package / MODEL).rename(package.parent / "elsewhere")
+    (package / MODEL).symlink_to(package.parent / "elsewhere")
+
+    with pytest.raises(NotIntactError, match=r"model\.joblib: is a link"):
+        load_model(package)
+
+
+def test_a_model_that_is_not_a_pipeline_is_refused(package: Path) -> None:
+    seal(package, dumped(Ridge()))
+
+    with pytest.raises(NotIntactError, match=r"model\.joblib holds a Ridge, expected a Pipeline"):
+        load_model(package)
+
+
+def test_versions_that_are_spelled_differently_are_the_same(package: Path) -> None:
+    seal(package, environment__packages={"numpy": f"{np.__version__}.0"})
+
+    assert load_model(package).manifest.environment.packages == {"numpy": f"{np.__version__}.0"}
+
+
+def test_every_version_that_differs_is_listed_with_the_one_that_is_installed(package: Path) -> None:
+    seal(package, environment__python="3.2.1", environment__packages={"numpy": "1.0", "no-such-package": "2.0"})
+    with pytest.raises(EnvironmentDiffersError) as caught:
+        load_model(package)
+
+    assert caught.value.lines == (
+        f"Python: the model was trained with 3.2, this is {sys.version_info.major}.{sys.version_info.minor}",
+        f"numpy: the model was trained with 1.0, installed is {np.__version__}",
+        "no-such-package: the model was trained with 2.0, installed is none",
+        "install the requirements.txt of the package, then load it",
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [PackageNotFoundError, NotIntactError, EnvironmentDiffersError, ForbiddenError]
+)
+def test_each_error_is_a_problem(error: type[Exception]) -> None:
+    assert issubclass(error, Problem)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no pickle", b"\x80\xff.", b"\x80\x04N", dumped([1, 2])[:-1]],
+    ids=["empty", "text", "9", "open", "cut"],
+)
+def test_a_model_file_that_is_not_a_pickle_is_refused(package: Path, content: bytes) -> None:
+    seal(package, content)
+    with pytest.raises(NotIntactError, match=r"model\.joblib cannot be loaded"):
+        load_model(package)
+
+
+# ── what models are made of ────────────────────────────────────────────────────────────────────────────────────────
+
+TREE = DecisionTreeClassifier(max_depth=2)
+MODELS = [
+    LogisticRegression(),
+    SGDClassifier(),
+    GaussianNB(),
+    SVC(probability=False),
+    KNeighborsClassifier(algorithm="kd_tree"),
+    RadiusNeighborsRegressor(radius=9.0, algorithm="ball_tree"),
+    TREE,
+    RandomForestClassifier(n_estimators=3),
+    ExtraTreesRegressor(n_estimators=3),
+    GradientBoostingClassifier(n_estimators=3),
+    HistGradientBoostingClassifier(max_iter=3, early_stopping=True),
+    AdaBoostClassifier(TREE, n_estimators=3),
+    BaggingClassifier(TREE, n_estimators=3, random_state=np.random.RandomState(0)),
+    IsolationForest(n_estimators=3),
+    CalibratedClassifierCV(TREE, cv=2, method="isotonic"),
+    OneVsRestClassifier(LogisticRegression()),
+    OutputCodeClassifier(TREE),
+    RANSACRegressor(Ridge(), min_samples=5),
+    make_pipeline(SelectFromModel(TREE), SVC()),
+    make_pipeline(PCA(2), LinearDiscriminantAnalysis()),
+    TransformedTargetRegressor(Ridge(), transformer=QuantileTransformer(n_quantiles=5)),
+    GaussianProcessRegressor(RBF() + WhiteKernel()),
+    MLPClassifier(hidden_layer_sizes=(3,), max_iter=2),
+    make_pipeline(FeatureUnion([("k", KBinsDiscretizer(3)), ("p", PolynomialFeatures())]), Ridge()),
+    make_pipeline(ColumnTransformer([("o", OneHotEncoder(), [0])], remainder=KNNImputer()), Ridge()),
+    make_pipeline(FunctionTransformer(), ColumnTransformer([("first", "passthrough", [0])]), IsotonicRegression()),
+]
+
+
+@pytest.mark.parametrize("estimator", MODELS, ids=lambda estimator: type(estimator).__name__)
+def test_a_fitted_pipeline_of_any_kind_loads_and_predicts_the_same(package: Path, estimator: BaseEstimator) -> None:
+    rows = np.random.default_rng(0).uniform(size=(40, 3)).round(1)
+    labels = np.array(["no", "yes"], dtype=object)[(rows[:, 0] > 0.5).astype(int)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = Pipeline([("model", estimator)]).fit(rows, rows[:, 0] if is_regressor(estimator) else labels)
+    seal(package, dumped(model))
+    loaded = load_model(package).model
+
+    assert loaded.predict(rows).tolist() == model.predict(rows).tolist()
+
+
+# ── what they are not made of ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def hidden_in_an_array(mark: Path) -> bytes:
+    """joblib keeps arrays of objects as a pickle inside of the pickle."""
+    return dumped(np.array([Call(os.system, f"touch {mark}")], dtype=object))
+
+
+def by_opcodes(form: bytes) -> Callable[[Path], bytes]:
+    return lambda mark: form.replace(b"MARK", os.fsencode(mark))
+
+
+def by_extension_code(mark: Path) -> bytes:
+    """A registered code stands for a name; whoever registers it can have it looked up without its being spelled."""
+    argument = pickle.dumps(f"touch {mark}", 0).removesuffix(b".")
+    return b"\x80\x02\x82\xf0" + argument + b"\x85R."
+
+
+def in_a_fitted_pipeline(mark: Path) -> bytes:
+    model = make_pipeline(Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
+    model.extra = Call(os.system, f"touch {mark}")
+    return dumped(model)
+
+
+def pickled(*call: Any) -> bytes:
+    return pickle.dumps(Call(*call))
+
+
+MALICIOUS: dict[str, Callable[[Path], bytes]] = {
+    "os.system": lambda mark: pickled(os.system, f"touch {mark}"),
+    "os.system in protocol 0": by_opcodes(b"cos\nsystem\n(S'touch MARK'\ntR."),
+    "eval": lambda mark: pickled(builtins.eval, f"open({str(mark)!r}, 'w')"),
+    "exec": lambda mark: pickled(builtins.exec, f"open({str(mark)!r}, 'w')"),
+    "open": lambda mark: pickled(builtins.open, str(mark), "w"),
+    "exec of Python 2": by_opcodes(b"\x80\x02c__builtin__\neval\nX\x00\x00\x00\x00\x85R."),
+    "a path through a module": by_opcodes(b"\x80\x04\x8c\x10sklearn.pipeline\x8c\x0bnp.os.mkdir\x93(VMARK\ntR."),
+    "a path through an allowed class": by_opcodes(b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93."),
+    "numpy.memmap": lambda mark: pickled(np.memmap, str(mark), "uint8", "w+", 0, (4,)),
+    "numpy.load": lambda mark: pickled(np.load, str(mark)),
+    "an array of objects": hidden_in_an_array,
+    "functools.partial": lambda mark: pickled(functools.partial, os.mkdir, str(mark)),
+    "what sklearn imported": lambda mark: pickled(sklearn.pipeline.clone, str(mark)),
+    "a function of sklearn": by_opcodes(b"csklearn.datasets._base\nclear_data_home\n(S'MARK'\ntR."),
+    "a class of sklearn's tests": by_opcodes(b"csklearn.utils._testing\nTempMemmap\n(S'MARK'\ntR."),
+    "importlib": lambda _: pickled(importlib.import_module, "antigravity"),
+    "subprocess.Popen": lambda mark: pickled(subprocess.Popen, ["touch", str(mark)]),
+    "joblib.Memory": lambda mark: pickled(joblib.Memory, str(mark)),
+    "INST": by_opcodes(b"(S'touch MARK'\nios\nsystem\n."),
+    "OBJ": by_opcodes(b"(cos\nsystem\nS'touch MARK'\no."),
+    "a code of copyreg": by_extension_code,
+    "__setstate__": lambda mark: pickle.dumps(State(Call(functools.partial, print), (os.mkdir, (str(mark),), {}, {}))),
+    "a list filled by a call": by_opcodes(b"(lp0\ncos\nmkdir\n(S'MARK'\ntRa."),
+    "inside of a good model": in_a_fitted_pipeline,
+    "getattr": by_opcodes(b"c__builtin__\ngetattr\n."),
+}
+
+
+@pytest.fixture
+def _code() -> Any:
+    """The code 240 stands for os.system, as long as a test runs."""
+    copyreg.add_extension("os", "system", 240)
+    yield
+    copyreg.remove_extension("os", "system", 240)
+
+
+@pytest.mark.usefixtures("_code")
+@pytest.mark.parametrize("make", MALICIOUS.values(), ids=MALICIOUS)
+def test_a_malicious_model_is_refused_and_nothing_runs(
+    package: Path, make: Callable[[Path], bytes]
+) -> None:
+    """Its checksums and its manifest are right, so that nothing but the unpickler can stop it."""
+    mark = package.parent / "mark"
+    seal(package, make(mark))
+    before = sorted(package.parent.rglob("*"))
+    with pytest.raises(ForbiddenError, match=r"model\.joblib: asks for .*, which a model is never made of") as caught:
+        load_model(package)
+
+    assert len(caught.value.lines) == 1
+    assert sorted(package.parent.rglob("*")) == before
+
+
+def test_the_malicious_models_leave_a_mark_when_joblib_loads_them(tmp_path: Path) -> None:
+    marks = {}
+    for name in ("os.system", "eval", "an array of objects", "numpy.memmap", "subprocess.Popen", "INST", "OBJ"):
+        marks[name] = tmp_path / name.replace(" ", "-")
+        (tmp_path / "model").write_bytes(MALICIOUS[name](marks[name]))
+        code = "import joblib, sys; x = joblib.load(sys.argv[1]); getattr(x, 'wait', int)()"
+        subprocess.run([sys.executable, "-W", "ignore", "-c", code, tmp_path / "model"], check=False)
+
+    assert [name for name, mark in marks.items() if not mark.exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("builtins", "list.append"),
+        ("builtins", "getattr"),
+        ("builtins", "type"),
+        ("numpy", "memmap"),
+        ("numpy", "fromfile"),
+        ("numpy", "save"),
+        ("numpy", "os"),
+        ("numpy.lib._npyio_impl", "NpzFile"),
+        ("joblib.numpy_pickle_compat", "NDArrayWrapper"),
+        ("joblib.memory", "Memory"),
+        ("sklearn.neighbors._kd_tree", "newObj.__self__"),
+        ("sklearn.pipeline", "islice"),
+        ("sklearn.pipeline", "make_pipeline"),
+        ("sklearn.pipeline", "no_such_name"),
+        ("sklearn.datasets._base", "RemoteFileMetadata"),
+        ("sklearn.utils._testing", "TempMemmap"),
+        ("sklearn.utils.parallel", "Parallel"),
+        ("sklearn.externals._arff", "ArffDecoder"),
+        ("scipy.io", "netcdf_file"),
+        ("scipy.sparse", "load_npz"),
+        ("scipy._lib._ccallback", "LowLevelCallable"),
+        ("pathlib", "Path"),
+        ("", "object"),
+        ("..", "object"),
+        ("../src/modeling/loading", "Loaded"),
+        ("tests.conftest", "Project"),
+    ],
+)
+def test_a_name_that_no_model_needs_is_not_allowed(module: str, name: str) -> None:
+    assert not is_allowed(module, name)
+
+
+STEP = """
+from sklearn.base import BaseEstimator, TransformerMixin
+class Step(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None): return self
+    def transform(self, X): return X
+    def __sklearn_is_fitted__(self): return True
+def function(): open("MARK", "w")
+"""
+ASK = """
+import sys; sys.path.insert(0, "src")
+import joblib, json
+from importlib import import_module
+from io import BytesIO
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from modeling.loading import ModelUnpickler, is_allowed
+from record.problem import Problem
+answers = {}
+for name in ("committed", "modeling.inner", "dropped", "changed"):
+    content = BytesIO()
+    model = make_pipeline(import_module(name).Step(), Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
+    joblib.dump(model, content)
+    try:
+        answers[name] = type(ModelUnpickler(content.getvalue()).load()[0]).__name__
+    except Problem as problem:
+        answers[name] = str(problem)
+answers["function"] = is_allowed("committed", "function")
+answers["imported"] = is_allowed("committed", "BaseEstimator")
+print(json.dumps(answers))
+"""
+
+
+def test_of_own_classes_only_committed_and_unchanged_ones_are_loaded(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    shutil.copytree(CHECKOUT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("committed", "changed", "modeling/inner"):
+        (tmp_path / f"src/{name}.py").write_text(STEP)
+    project.run("git init -q")
+    project.commit("Add steps")
+    (tmp_path / "src/dropped.py").write_text(STEP)
+    (tmp_path / "src/changed.py").write_text(STEP + "import os\n")
+    (tmp_path / "ask.py").write_text(ASK)
+
+    assert json.loads(project.run("python -B ask.py").stdout) == {
+        "committed": "Step",
+        "modeling.inner": "Step",
+        "dropped": "model.joblib: asks for dropped.Step, which a model is never made of; nothing was loaded",
+        "changed": "model.joblib: asks for changed.Step, which a model is never made of; nothing was loaded",
+        "function": False,
+        "imported": False,
+    }
+
+
+# ── the bytes that are checked are the bytes that are loaded ───────────────────────────────────────────────────────
+
+WATCH = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from modeling.loading import load_model
+folder, opened = sys.argv[2], []
+def hook(event, arguments):
+    if event in ("open", "os.open") and str(arguments[0]).startswith(folder):
+        opened.append(str(arguments[0]).removeprefix(folder + "/"))
+sys.addaudithook(hook)
+load_model(folder)
+print(json.dumps(opened))
+"""
+
+
+def test_each_file_is_opened_once_so_that_none_can_be_swapped(package: Path) -> None:
+    command = [sys.executable, "-c", WATCH, str(CHECKOUT / "src"), str(package)]
+    opened = json.loads(subprocess.check_output(command, text=True))
+
+    assert sorted(opened) == sorted([*CHECKED, SUMS])
+
+
+UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "skops", "torch"}
+LOADERS = {"load", "loads", "read_pickle", "Unpickler", "load_npz", "memmap"}
+
+
+def test_no_other_file_of_src_unpickles_anything() -> None:
+    found = []
+    for path in sorted((CHECKOUT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name.partition(".")[0] for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [(node.module or "").partition(".")[0], *(alias.name for alias in node.names)]
+            if isinstance(node, ast.Attribute) and node.attr in LOADERS:
+                owner = ast.unparse(node.value)
+                names = [] if owner in {"json", "tomllib"} or owner.startswith("YAML(") else [node.attr]
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                names = ["pickle"]
+            found += [path.name for name in names if name in UNPICKLING | LOADERS | {"NumpyUnpickler"}]
+
+    assert set(found) == {"loading.py"}
+
+
+def test_a_chain_of_allowed_classes_runs_no_program(package: Path) -> None:
+    """A scorer that calls its estimator, which reads what it is given."""
+    mark, program = package.parent / "mark", package.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    name = NotFittedError(str(program))
+    name.parent = "/tmp"  # noqa: S108
+    reader = HashingVectorizer(input="file", n_features=4)
+    inner = make_pipeline(reader, Ridge().fit([[0, 0, 0, 0], [1, 0, 0, 0]], [0, 1]))
+    seal(package, pickle.dumps(Call(_PassthroughScorer(inner), inner, [name], [1])))
+
+    with pytest.raises(ForbiddenError):
+        load_model(package)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("sklearn.pipeline", "Parallel"),
+        ("sklearn.calibration", "Parallel"),
+        ("sklearn.metrics._scorer", "_PassthroughScorer"),
+        ("sklearn.utils._testing", "TempMemmap"),
+        ("record.checksums", "Digest"),
+        ("modeling.loading", "ModelUnpickler"),
+    ],
+)
+def test_a_class_that_could_do_more_than_compute_is_refused_by_whatever_name(module: str, name: str) -> None:
+    assert not is_allowed(module, name)
