@@ -1,28 +1,24 @@
-"""What the tests share: real repositories, made once and copied, in which commands run as a user types them."""
+"""What the tests share: repositories that are built once for all workers and copied for whoever changes one.
+
+The repository of `story`, to ask questions of:
+
+main ── v1.0.0 from the older snapshot, released
+  └── next ── v1.1.0 from the newer snapshot, checked out
+        ├── experiment `older`: the older snapshot
+        ├── experiment `worse`: a regularisation that leaves nothing to learn
+        └── experiment `forest`: another estimator
+"""
 
 import os
-import re
-import shlex
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
-from xdist.scheduler import LoadScopeScheduling
+from projects import RELEASE, Project, built_once, clone_of_checkout
 
-CHECKOUT = Path(__file__).parent.parent
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
-RELEASE = "python src/lineage.py release"
-PREPARED = {"test_experiments.py", "test_faults.py", "test_remotes.py", "test_report.py"}  # by costly fixtures
-MODELS = ("models/v1.0.0/model.joblib", "models/v1.1.0/model.joblib")
 ENVIRONMENT = {
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     "GIT_AUTHOR_NAME": "Ada",
@@ -33,22 +29,12 @@ ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "DVC_NO_ANALYTICS": "1",
 }
-
-
-class ByPreparation(LoadScopeScheduling):  # type: ignore[misc]
-    """Single tests go to whichever worker is free, the files of `PREPARED` as a whole.
-
-    pytest-xdist's own groups have no effect with pytest 9.2, in which a node's name cannot be changed.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return file if file.removeprefix("tests/") in PREPARED else nodeid
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    return ByPreparation(config, log)
+OLDER, NEWER = (f"data/raw/penguins_{version}.parquet" for version in ("v1.0.0", "v1.1.0"))
+EXPERIMENTS = {
+    "older": f"data.path={OLDER}",
+    "worse": "estimators.logistic_regression.C=0.0001",
+    "forest": "train.estimator=random_forest",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,112 +48,24 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Project:
-    """A clone of this repository, as a user has it."""
-
-    path: Path
-    env: dict[str, str] = field(default_factory=dict)
-
-    def run(
-        self, command: str, *, check: bool = True, folder: str = ".", **env: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one command line in a folder of the clone, without a shell."""
-        return self._run(shlex.split(command), self.path / folder, self.env | env, check=check)
-
-    def type(self, commands: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Type commands into one shell in the clone, which stops at the first that fails."""
-        assert commands
-        return self._run(["bash", "-euo", "pipefail", "-c", commands], self.path, self.env, check=check)
-
-    @staticmethod
-    def _run(command: list[str], folder: Path, env: dict[str, str], *, check: bool) -> subprocess.CompletedProcess[str]:
-        # Into files: a pipe would be waited for until the workers of a queue, which inherit it, have ended too.
-        with TemporaryFile("w+", encoding="utf-8") as stdout, TemporaryFile("w+", encoding="utf-8") as stderr:
-            ended = subprocess.run(
-                command,
-                cwd=folder,
-                env=os.environ | env,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                check=False,
-            )
-            stdout.seek(0)
-            stderr.seek(0)
-            done = subprocess.CompletedProcess(command, ended.returncode, stdout.read(), stderr.read())
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def set(self, **values: object) -> None:
-        """Change params.yaml; a key's dots are written as two underscores."""
-        yaml = YAML()
-        file = self.path / "params.yaml"
-        document = yaml.load(file)
-        for key, value in values.items():
-            *parents, name = key.split("__")
-            section = document
-            for parent in parents:
-                section = section[parent]
-            section[name] = value
-        yaml.dump(document, file)
-
-    def commit(self, message: str) -> str:
-        """Commit all there is, and return the commit."""
-        self.run("git add -A")
-        self.run(f"git commit -qm {shlex.quote(message)}")
-        return self.run("git rev-parse HEAD").stdout.strip()
-
-    def snapshot(self, *names: str) -> dict[str, bytes]:
-        """The content of the files below some folders, to compare with later."""
-        files = [file for name in names for file in sorted((self.path / name).rglob("*")) if file.is_file()]
-        return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in files}
-
-    def copy(self, target: Path) -> "Project":
-        """The same clone, with its cache, somewhere else."""
-        shutil.copytree(self.path, target, symlinks=True)
-        return Project(target, self.env)
-
-
-def recipe(title: str) -> str:
-    """The shell commands of the README's recipe that begins with this title in bold."""
-    section = README.partition(f"**{title}")[2].partition("\n**")[0]
-    return "\n".join(re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL))
-
-
-def clone_of_checkout(target: Path) -> Project:
-    """A clone of this checkout with its history, and in a last commit its files as they are now."""
-    subprocess.run(["git", "clone", "--quiet", str(CHECKOUT), str(target)], check=True)
-    project = Project(target)
-    project.run("git remote remove origin")
-    project.run("git checkout -q -B main")
-    for name in project.run("git ls-files -z").stdout.split("\0")[:-1]:
-        (target / name).unlink()
-    arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(["git", *arguments], cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
-    for name in listed.split("\0")[:-1]:
-        if (CHECKOUT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(CHECKOUT / name, target / name)
-    if project.run("git status --porcelain").stdout:
-        project.commit("Change the template")
-    return project
-
-
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone in which nothing has run. Copy it; never change it."""
-    return clone_of_checkout(tmp_path_factory.mktemp("fresh") / "project")
+    """A clone in which nothing has run. Copy it."""
+    folder = built_once(tmp_path_factory, "fresh", lambda folder: clone_of_checkout(folder / "project"))
+    return Project(folder / "project")
 
 
 @pytest.fixture(scope="session")
 def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A clone in which the pipeline has run from a clean commit and its results are committed. Copy it."""
-    project = fresh.copy(tmp_path_factory.mktemp("finished") / "project")
-    project.run("dvc repro")
-    if project.run("git status --porcelain").stdout:
-        project.commit("Run the pipeline")
-    return project
+
+    def build(folder: Path) -> None:
+        project = fresh.copy(folder / "project")
+        project.run("dvc repro")
+        if project.run("git status --porcelain").stdout:
+            project.commit("Run the pipeline")
+
+    return Project(built_once(tmp_path_factory, "finished", build) / "project")
 
 
 @pytest.fixture
@@ -176,34 +74,101 @@ def project(finished: Project, tmp_path: Path) -> Project:
     return finished.copy(tmp_path / "project")
 
 
-def release(project: Project) -> None:
-    """Run the pipeline from a commit, commit what it made, and release it."""
-    project.commit("Ask for it")
-    project.run("dvc repro")
-    project.commit("Run the pipeline")
-    project.run(RELEASE)
-
-
-def finish_queue(project: Project) -> str:
-    """Wait until no queued experiment is left, and end the workers; returns what `dvc queue status` says."""
-    deadline = time.monotonic() + 600
-    while "Running" in (said := project.run("dvc queue status").stdout) or "Queued" in said:
-        assert time.monotonic() < deadline, said
-        time.sleep(1)
-    project.run("dvc queue stop --kill")  # one that found the queue empty sometimes idles on
-    return said
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The same, and the test's own working directory."""
+    monkeypatch.chdir(project.path)
+    return project
 
 
 @pytest.fixture(scope="session")
 def two_versions(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """v1.0.0 and v1.1.0, both released and pushed to a storage beside the clone. Copy it."""
-    folder = tmp_path_factory.mktemp("versions")
-    project = finished.copy(folder / "project")
-    project.run(f"dvc remote add -q -d storage {folder / 'storage'}")
-    project.commit("Say where the models are kept")
-    project.run(RELEASE)
-    project.run("dvc push -q")
-    project.set(package__version="v1.1.0", train__estimator="random_forest")
-    release(project)
-    project.run("dvc push -q")
+
+    def build(folder: Path) -> None:
+        project = finished.copy(folder / "project")
+        project.run(f"dvc remote add -q -d storage {folder / 'storage'}")
+        project.commit("Say where the models are kept")
+        project.run(RELEASE)
+        project.run("dvc push -q")
+        project.set(package__version="v1.1.0", train__estimator="nearest_neighbors")
+        project.release()
+        project.run("dvc push -q")
+
+    return Project(built_once(tmp_path_factory, "versions", build) / "project")
+
+
+@pytest.fixture
+def moved_on(two_versions: Project, tmp_path: Path) -> Project:
+    """A copy of the clone with two released versions."""
+    return two_versions.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def _story(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    def build(folder: Path) -> None:
+        project = fresh.copy(folder / "project")
+        shutil.rmtree(project.path / ".git")
+        shutil.rmtree(project.path / "models")
+        (project.path / "dvc.lock").unlink()
+        project.run("git init -q -b main")
+        for version, snapshot in [("v1.0.0", OLDER), ("v1.1.0", NEWER)]:
+            project.set(data__path=snapshot, package__version=version)
+            project.commit(f"Ask for {version}")
+            project.run("dvc repro")
+            project.commit(f"Package {version}")
+            if version == "v1.0.0":
+                project.run("git tag -a penguins@v1.0.0 -m Released")
+                project.run("git checkout -q -b next")
+        for name, override in EXPERIMENTS.items():
+            project.run(f"dvc exp run -q -n {name} -S {override}")
+            project.run("git checkout -q .")
+        project.run("dvc checkout -q")
+
+    return Project(built_once(tmp_path_factory, "story", build) / "project")
+
+
+@pytest.fixture
+def story(_story: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The repository of the story, in which the test runs. It only reads."""
+    monkeypatch.chdir(_story.path)
+    return _story
+
+
+@pytest.fixture
+def own(_story: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of the story's repository in which the test runs, to do with as it likes."""
+    project = _story.copy(tmp_path / "story")
+    monkeypatch.chdir(project.path)
     return project
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A new repository of Git and DVC without any content, in which the test runs."""
+    project = Project(tmp_path / "repository")
+    (project.path / ".dvc").mkdir(parents=True)
+    (project.path / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (project.path / ".dvc/config").touch()
+    monkeypatch.chdir(project.path)
+    project.run("git init -q -b main")
+    return project
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Commit manifests by version, in a repository of nothing else in which the test runs; returns the commit."""
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    project.run("git init -q -b main")
+
+    def write(**contents: bytes) -> str:
+        for version, content in contents.items():
+            file = tmp_path / "models" / version / "manifest.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        project.run("git add -A")
+        project.run("git commit -q --allow-empty -m Record")
+        return project.head()
+
+    return write

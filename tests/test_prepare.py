@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from conftest import CHECKOUT, Project
+from projects import CHECKOUT, Project
 
 import prepare
 from modeling.table import read_table
@@ -147,10 +147,8 @@ def test_csv_values_in_another_encoding_are_refused_by_column(
 ) -> None:
     write_raw_csv(repository, CSV + row.encode("latin-1"))
 
-    assert refusal(repository) == [
-        f"column '{column}': expected numbers, text or booleans, found binary"
-        f" (text that is not in UTF-8 is read as such); {end}"
-    ]
+    found = "expected numbers, text or booleans, found binary (text that is not in UTF-8 is read as such)"
+    assert refusal(repository) == [f"column '{column}': {found}; {end}"]
 
 
 @pytest.mark.parametrize(("number", "column"), [(1, "island"), (2, "sex")], ids=["feature", "target"])
@@ -158,10 +156,8 @@ def test_parquet_text_in_another_encoding_is_refused(repository: Project, number
     binary = pa.array(["é".encode("latin-1"), b"a"] * 5)
     write_raw(**{column: pa.Array.from_buffers(pa.string(), 10, binary.buffers())})
 
-    assert refusal(repository) == [
-        "data/raw/table.parquet: not readable as Parquet: "
-        f"Column {number}: In chunk 0: Invalid: Invalid UTF8 sequence at string index 0"
-    ]
+    reason = f"Column {number}: In chunk 0: Invalid: Invalid UTF8 sequence at string index 0"
+    assert refusal(repository) == [f"data/raw/table.parquet: not readable as Parquet: {reason}"]
 
 
 def test_a_duplicate_column_name_is_refused(repository: Project) -> None:

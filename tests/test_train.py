@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import CHECKOUT, Project
+from projects import CHECKOUT, Project
 
 from modeling.table import write_table
 from record.checksums import digest
@@ -202,11 +202,11 @@ def test_a_model_that_is_not_reproducible_is_reported(trained: tuple[Project, st
 
 
 @pytest.mark.parametrize("door", ["prepare", "train", "predict"])
-def test_a_python_without_the_libraries_is_told_in_one_sentence(door: str, tmp_path: Path) -> None:
+def test_a_python_without_the_libraries_is_told_without_a_traceback(door: str, tmp_path: Path) -> None:
     arguments = ["models/v1.0.0", "in.csv", "out.csv"] if door == "predict" else []
     command = [sys.executable, "-S", str(CHECKOUT / f"src/{door}.py"), *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert f": not installed for {sys.executable}; activate the environment that has it" in done.stderr
+    assert done.returncode != 0
+    assert f": not installed for {sys.executable}" in done.stderr
+    assert all(line.startswith("error: ") for line in done.stderr.splitlines())

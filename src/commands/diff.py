@@ -14,7 +14,7 @@ from commands.versions import Version, find_version
 from record.checksums import digest
 from record.comparison import Change, compare, short
 from record.manifest import Input, Manifest
-from record.problem import Problem
+from record.problem import Problem, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,15 +48,15 @@ def run(before: str, after: str) -> Result:
 def headline(models: list[str], differs: bool) -> str:
     """Whether the bytes of the models are the same, and whether their lineage is."""
     if models[0] == models[1]:
-        return f"the same model, sha256 {short(models[0])}{', of another lineage' if differs else ' and lineage'}"
-    return f"another model{'' if differs else ' of the same lineage'}: sha256 {short(models[0])} → {short(models[1])}"
+        return f"the same model (sha256 {short(models[0])}), {'another' if differs else 'the same'} lineage"
+    return f"another model (sha256 {short(models[0])} → {short(models[1])}){'' if differs else ', the same lineage'}"
 
 
 def lines(groups: dict[str, list[Change]], tables: dict[str, Any]) -> Iterator[str]:
     """The changes for a person, one group after the other."""
     for group, changes in groups.items():
         yield f"── {group}"
-        yield from table(_row(group, change) for change in changes if change.name != FOLDS)
+        yield from table(_row(group, change) for change in changes if not _is_detail(group, change.name))
         for path, change in tables.items() if group == "data" else ():
             yield f"{path}: rows: {change['rows_added']:,} added, {change['rows_removed']:,} removed"
             yield from (f"{path}: column {verb}: {', '.join(c)}" for verb, c in change["columns"].items() if c)
@@ -71,6 +71,12 @@ def verdict(paired: dict[str, Any] | None) -> str:
         f"{paired['metric']} over the same {paired['folds']} folds: {paired['mean']:+.4f} ± {paired['margin']:.4f} "
         f"(95 % interval of the paired difference): {beyond}"
     )
+
+
+def _is_detail(group: str, name: str) -> bool:
+    """Whether another line says as much to a person, who sees of a file that changed its SHA-256 and rows."""
+    of_file = name.endswith((".path", ".size", ".md5")) and not name.endswith(".origin.path")
+    return name == FOLDS or (group == "data" and of_file)
 
 
 def _row(group: str, change: Change) -> list[str]:
@@ -131,8 +137,8 @@ def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest,
             try:
                 paths = [stack.enter_context(table_of(*pair)) for pair in zip(versions, (one, other), strict=True)]
                 found[other.path] = compare_rows(*map(read_table, paths))
-            except Problem:  # of bytes that nobody has, or that are not a table
-                continue
+            except Problem as problem:  # of bytes that nobody has, or that are not a table
+                say(f"note: rows not compared: {problem}")
     return found
 
 
@@ -143,7 +149,7 @@ def table_of(version: Version, entry: Input) -> Iterator[Path]:
     if path.is_file() and path.resolve().is_relative_to(Path.cwd()) and digest(path).md5 == entry.md5:
         yield path
         return
-    with fetched(path, version.commit or "HEAD") as file:
+    with fetched(path, version.commit or "HEAD", quiet=True) as file:
         if digest(file).md5 != entry.md5:
             raise Problem(f"{path}: not available with the content that is recorded")
         yield file

@@ -23,16 +23,17 @@ class Commands:
     python: Path = Path(sys.executable)
     cwd: Path = HERE
 
-    def run(self, *arguments: str) -> bool:
-        """Run `python …`, its messages passed on to the person on stderr; whether it went well."""
-        return self._run(arguments, sys.stderr.fileno())[0] == 0
+    def run(self, *arguments: str, quiet: bool = False) -> bool:
+        """Run `python …`, its messages passed on to the person on stderr unless quiet; whether it went well."""
+        target = subprocess.DEVNULL if quiet else sys.stderr.fileno()
+        return self._run(arguments, target, target)[0] == 0
 
     def read(self, *arguments: str) -> str | None:
         """Run `python …`; what it printed, or None when it failed."""
         status, output = self._run(arguments, subprocess.PIPE)
         return output.decode().strip() if status == 0 else None
 
-    def _run(self, arguments: tuple[str, ...], stdout: int) -> tuple[int, bytes]:
+    def _run(self, arguments: tuple[str, ...], stdout: int, stderr: int | None = None) -> tuple[int, bytes]:
         # The stages' commands say `python`, so this environment's must be found first. A hook's or a caller's Git
         # variables must not lead the commands to another repository, nor DVC's own.
         environment = git.environment(PATH=f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -41,7 +42,7 @@ class Commands:
         command = [str(self.python), *arguments]
         new_group = os.name == "posix"
         with subprocess.Popen(
-            command, cwd=self.cwd, env=environment, stdout=stdout, start_new_session=new_group
+            command, cwd=self.cwd, env=environment, stdout=stdout, stderr=stderr, start_new_session=new_group
         ) as process:
             try:
                 output, _ = process.communicate()
@@ -53,7 +54,7 @@ class Commands:
 
 
 @contextmanager
-def fetched(path: Path, commit: str) -> Iterator[Path]:
+def fetched(path: Path, commit: str, *, quiet: bool = False) -> Iterator[Path]:
     """A file as a commit has it, in a temporary place: from Git, from DVC's cache, or from the remote.
 
     DVC does not check what it hands out (iterative/dvc#9572), so whoever asks must compare the hash.
@@ -63,8 +64,8 @@ def fetched(path: Path, commit: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
         target = Path(folder) / path.name
-        arguments = ("get", ".", path.as_posix(), "--rev", commit, "--out", str(target))
-        if not Commands().run("-m", "dvc", *arguments) or not target.is_file():
+        arguments = ("get", "--rev", commit, "--out", str(target), "--", ".", path.as_posix())
+        if not Commands().run("-m", "dvc", *arguments, quiet=quiet) or not target.is_file():
             raise Problem(f"{path}: neither DVC's cache nor a remote has it as commit {commit} records it")
         yield target
 

@@ -27,7 +27,8 @@ def run() -> Result:
     tag = models.release_tag(manifest)
     facts = {"version": version.name, "tag": tag, "commit": head}
     findings = verify(version, holder=head)
-    problems = [*findings.problems, *missing_pointers(version.name), *uncommitted(), *stale()]
+    found = [*findings.problems, *missing_pointers(version.name), *uncommitted(), *stale()]
+    problems = list(dict.fromkeys(found))
     if problems:
         return Result(facts | {"released": False, "problems": problems}, problems, holds=False)
     if git.commit_of(f"refs/tags/{tag}"):

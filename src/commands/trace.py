@@ -6,6 +6,7 @@ copied away and renamed, which data and code made it.
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from commands import versions
@@ -30,7 +31,10 @@ def run(what: str) -> Result:
     names = {record.text("run", "experiment", "name") for record in records} | {*experiments.values()}
     meanings = identify(what, names)
     roles = {id(record.document): list(roles_of(record, meanings)) for record in records}
-    found = versions.one_for_each_model(record for record in records if roles[id(record.document)])
+    present = {record.identity() for record in records if record.present}
+    found = versions.one_for_each_model(
+        replace(record, present=record.identity() in present) for record in records if roles[id(record.document)]
+    )
     facts = [
         versions.describe(record, experiments, tags) | {"roles": list(dict.fromkeys(roles[id(record.document)]))}
         for record in found

@@ -22,6 +22,9 @@ from record.models import Package
 from record.problem import Problem
 from record.tracking import LOCK, PARAMETERS, overlap
 
+# The last part for a change that a stage has absorbed, after which DVC does not run `package` by itself.
+AGAIN = f"dvc repro && dvc repro --force --single-item {tracking.PACKAGE}"
+
 
 @dataclass
 class Findings:
@@ -143,23 +146,23 @@ def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage]) -> 
     for name, then in manifest.stages.items():
         now = recorded.get(name)
         if now is None:
-            yield f"{name}: recorded in {models.MANIFEST}, but not in {LOCK}; dvc repro"
+            yield f"{name}: recorded in {models.MANIFEST}, but not in {LOCK}; {AGAIN}"
             continue
         for kind, before, after in [("reads", then.deps, now.deps), ("makes", then.outs, now.outs)]:
             for path in sorted({*before, *after}):
                 if before.get(path) != after.get(path):
                     yield (
                         f"{path}: {name} {kind} it; {models.MANIFEST} records {before.get(path)}, "
-                        f"{LOCK} records {after.get(path)}; dvc repro"
+                        f"{LOCK} records {after.get(path)}; {AGAIN}"
                     )
         if then.cmd != now.cmd:
-            yield f"{name}: {models.MANIFEST} records the command '{then.cmd}', {LOCK} '{now.cmd}'; dvc repro"
+            yield f"{name}: {models.MANIFEST} records the command '{then.cmd}', {LOCK} '{now.cmd}'; {AGAIN}"
         if then.params and then.params != now.params:
-            yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; dvc repro"
+            yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; {AGAIN}"
     for entry in manifest.inputs:
         read = {dep: md5 for stage in recorded.values() for dep, md5 in stage.deps.items()}
         if read.get(entry.path, entry.md5) != entry.md5 or not any(overlap(entry.path, path) for path in read):
-            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; dvc repro"
+            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; {AGAIN}"
 
 
 def check_files(manifest: Manifest) -> Iterator[str]:

@@ -153,6 +153,10 @@ class Record:
         value = self.get(*keys)
         return list(value) if isinstance(value, dict) else []
 
+    def identity(self) -> tuple[str, str]:
+        """The version and its model: what manifests of one model share."""
+        return self.version, self.text("model", "sha256") or json.dumps(self.document)
+
     def inputs(self) -> list[dict[str, Any]]:
         """The raw data, of either schema: path and hashes."""
         found = self.get("inputs") or [self.get("data", "source")]
@@ -191,12 +195,11 @@ def in_commits() -> list[Record]:
 
 def one_for_each_model(records: Iterable[Record]) -> list[Record]:
     """Of the manifests of one version and model the newest, with the commit of the oldest."""
-    found: dict[Any, Record] = {}
+    found: dict[tuple[str, str], Record] = {}
     for record in records:
-        identity = (record.version, record.text("model", "sha256") or json.dumps(record.document))
-        first = found.get(identity, record)
-        times = (first.times if identity in found and first.commit else 0) + 1
-        found[identity] = replace(first, commit=record.commit or first.commit, times=times)
+        first = found.get(record.identity(), record)
+        times = (first.times if record.identity() in found and first.commit else 0) + 1
+        found[record.identity()] = replace(first, commit=record.commit or first.commit, times=times)
     return list(found.values())
 
 
@@ -263,7 +266,7 @@ def state_of(record: Record, tags: dict[str, str]) -> str:
 
 def row(fact: dict[str, Any]) -> list[str]:
     """One version as a line of a table, under `HEADER`."""
-    score = "-" if fact["score"] is None else f"{fact['metric']} {fact['score']:.3f}"
+    score = "-" if fact["score"] is None else f"{fact['score']:.3f} {fact['metric']}"
     paths = [Path(str(entry["path"])).name for entry in fact["data"]]
     data = f"{paths[0]}{f' +{len(paths) - 1}' if paths[1:] else ''}" if paths else "-"
     where = WORKSPACE if fact["state"] != "history" else fact["experiment"] or short(fact["recorded_in"])

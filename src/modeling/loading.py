@@ -115,15 +115,15 @@ def load_model(path: Path) -> Loaded:
 def read_intact(folder: Path) -> tuple[Manifest, bytes]:
     """The manifest and the bytes of the model, from one reading of the package's files, which were all checked."""
     try:
-        package = read_package(folder)
+        package = read_package(folder, with_model=True)
     except MissingFileError as problem:
         raise PackageNotFoundError(*problem.lines) from None
-    except Problem as problem:
-        raise NotIntactError(*problem.lines) from None
     manifest, problems = check_package(package)
-    if problems or manifest is None or package.model is None:
+    if missing := [problem for problem in package.unreadable.values() if isinstance(problem, MissingFileError)]:
+        raise PackageNotFoundError(*(line for problem in missing for line in problem.lines))
+    if problems or manifest is None:
         raise NotIntactError(*problems)
-    return manifest, package.model
+    return manifest, package.texts[MODEL]
 
 
 def check_versions(environment: Environment) -> None:

@@ -14,20 +14,21 @@ def split(table: pa.Table, data: Data, settings: Prepare) -> tuple[pa.Table, pa.
     The rows are shuffled and, for a classification, sorted by class; then every (1 / share)-th of them is taken. So
     each class has its share of both parts, to within one row.
     """
-    share, rows, is_classification = settings.test_size, len(table), data.task == "classification"
+    rows, is_classification = len(table), data.task == "classification"
     classes, codes = classes_of(table[data.target]) if is_classification else (pa.nulls(1), np.zeros(rows, dtype=int))
     shuffled = np.random.default_rng(settings.seed).permutation(rows)
     ordered = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    taken_before = np.floor(np.arange(rows + 1) * share + 0.5)
+    taken_before = np.floor(np.arange(rows + 1) * settings.test_size + 0.5)
     is_test = np.zeros(rows, dtype=bool)
     is_test[ordered[np.diff(taken_before) > 0]] = True
 
     least = 1 if is_classification else 2  # the rows that a score takes: one of each class, or two numbers
-    lacking = np.minimum(*(np.bincount(codes[part], minlength=len(classes)) for part in (is_test, ~is_test))) < least
-    if lacking.any():
-        few = f"{lacking.sum()} of {len(classes)} classes, such as {classes[int(lacking.argmax())].as_py()!r}"
+    in_parts = [np.bincount(codes[part], minlength=len(classes)) for part in (is_test, ~is_test)]
+    if (lacking := np.flatnonzero(np.minimum(*in_parts) < least)).size:
+        few = f"{len(lacking)} of {len(classes)} classes, such as {classes[int(lacking[0])].as_py()!r}"
         without = f"without {few}" if is_classification else f"with fewer than {least} rows"
-        raise Problem(f"params.yaml: prepare.test_size: {share} of {rows} rows leaves a part {without}; change it")
+        place = f"params.yaml: prepare.test_size: {settings.test_size}"
+        raise Problem(f"{place} of {rows} rows leaves a part {without}; change it")
     return table.filter(to_mask(~is_test)), table.filter(to_mask(is_test))
 
 

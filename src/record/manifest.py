@@ -193,9 +193,10 @@ def _from_schema_1(content: bytes) -> OldManifest | None:
     """The manifest, if it is of schema 1, which had one raw table and knew no parameters of stages."""
     try:
         document = json.loads(content)
-        if not isinstance(document, dict) or document.get("schema_version") != 1:
+        if not isinstance(document, dict) or repr(document.get("schema_version")) != "1":  # neither true nor 1.0
             return None
-        if to_json(document) != content:
+        later = {"inputs", "content"} & document.keys() or {"seconds", "peak_memory_mib"} & document["run"].keys()
+        if later or to_json(document) != content:
             raise Problem(BAD_FORM)
         document["inputs"] = [document["data"].pop("source") | {"origin": None}]
         document["run"] |= {"seconds": {}, "peak_memory_mib": {}}

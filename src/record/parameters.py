@@ -7,6 +7,7 @@ reported at once, a line for each problem.
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -106,7 +107,9 @@ class Package(Section):
 
 
 class Parameters(Section):
-    """The whole of params.yaml."""
+    """The whole of params.yaml; sections beside these belong to stages of the user's own."""
+
+    model_config = ConfigDict(extra="ignore")
 
     data: Data
     prepare: Prepare
@@ -137,9 +140,17 @@ def read_parameters(path: Path = PATH) -> Parameters:
     try:
         parameters = Parameters.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise Problem(*sorted(f"{path}: {_sentence(details)}" for details in error.errors())) from None
-    refuse_if(f"{path}: {line}" for line in _contradictions(parameters))
+        lines = [_sentence(details) for details in error.errors()]
+        raise Problem(*sorted(f"{path}: {line}" for line in [*_misspelt(document), *lines])) from None
+    refuse_if(f"{path}: {line}" for line in [*_misspelt(document), *_contradictions(parameters)])
     return parameters
+
+
+def _misspelt(document: dict[Any, Any]) -> Iterator[str]:
+    """Sections whose names are nearly those of ours; any other may be of a stage of the user's own."""
+    for name in map(str, document.keys() - Parameters.model_fields.keys()):
+        if near := get_close_matches(name.strip().casefold(), Parameters.model_fields, n=1, cutoff=0.8):
+            yield f"{name}: unknown section; did you mean '{near[0]}'?"
 
 
 def _contradictions(parameters: Parameters) -> Iterator[str]:

@@ -144,18 +144,19 @@ class Declared(Written):
     outs: list[str]
     metrics: list[str]
 
-    def makes(self, path: str) -> bool:
-        """Whether a path is, or is inside of, an out of this stage."""
+    def makes(self, path: str, *, is_kept: bool) -> bool:
+        """Whether a path is, or is inside of, an out of this stage; what Git keeps is only by its full name."""
         above = [path, *(parent.as_posix() for parent in Path(path).parents)]
-        return any(_matches(out, folder) for out in self.outs for folder in above)
+        outs = [out for out in self.outs if not (is_kept and "*" in out)]
+        return any(_matches(out, folder, "[^/]*") for out in outs for folder in above)
 
     def runs(self, cmd: str) -> bool:
         """Whether this is the command of the stage."""
-        return _matches(self.cmd, cmd)
+        return _matches(self.cmd, cmd, ".*")
 
 
-def _matches(pattern: str, text: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, flags=re.DOTALL) is not None
+def _matches(pattern: str, text: str, anything: str) -> bool:
+    return re.fullmatch(anything.join(map(re.escape, pattern.split("*"))), text, flags=re.DOTALL) is not None
 
 
 def declared_stages(read: Read, folder: Path = Path()) -> dict[str, Declared]:
@@ -277,8 +278,11 @@ def unrecorded(paths: Iterable[str], stages: Mapping[str, Stage]) -> Iterator[st
     """Why the graph would end too early: paths that no recorded stage made, but a stage of some dvc.yaml makes."""
     pipelines = {file.parent: declared_stages(read_workspace, file.parent) for file in _files_called(PIPELINE.name)}
     for path in paths:
+        if makers(path, stages) or "://" in path:
+            continue
+        is_kept = pointer_to(path, read_workspace) is not None or git.ask("ls-files", "--", path) not in {None, ""}
         for folder, declared in pipelines.items():
-            for name in [name for name, stage in declared.items() if stage.makes(path) and not makers(path, stages)]:
+            for name in [name for name, stage in declared.items() if stage.makes(path, is_kept=is_kept)]:
                 if folder == Path():
                     yield f"{path}: the stage '{name}' makes it, but {LOCK} does not record that; run dvc repro"
                 else:

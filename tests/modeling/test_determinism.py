@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import CHECKOUT, Project
+from projects import CHECKOUT, Project
+from tables import FOREST, LOGISTIC, PENGUINS, dumped, make_parameters
 
 from modeling.determinism import CLASS_ROWS, SAMPLE_ROWS, difference, fingerprints, sample_of, second_process
 from modeling.table import write_table
 from record.parameters import read_parameters
-from tables import FOREST, LOGISTIC, PENGUINS, dumped, make_parameters
 
 UNSTABLE = """
 import os

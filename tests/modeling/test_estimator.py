@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from tables import LOGISTIC, RIDGE, SEARCH, TREE, VOTING, make_parameters
 
 from modeling.estimator import (
     build_object,
@@ -26,7 +27,6 @@ from modeling.estimator import (
 from modeling.table import features_and_target
 from record.parameters import Estimator
 from record.problem import Problem
-from tables import LOGISTIC, RIDGE, SEARCH, TREE, VOTING, make_parameters
 
 PLACE = "params.yaml: estimators.mine"
 SCHEMA = pa.schema({"x": pa.float64(), "target": pa.string()})
@@ -138,7 +138,10 @@ def test_a_name_that_is_not_a_class_is_refused() -> None:
 @pytest.mark.parametrize("place", ["", ".estimator", ".estimators.0.1"])
 def test_a_class_that_is_not_part_of_an_estimator_is_never_called(path: str, place: str) -> None:
     settings: dict[str, Any] = {"class": path, "args": ["touch", "mark"]}
-    nested = {".estimator": BAGGING | {"estimator": settings}, ".estimators.0.1": VOTING | {"estimators": [["a", settings]]}}
+    nested = {
+        ".estimator": BAGGING | {"estimator": settings},
+        ".estimators.0.1": VOTING | {"estimators": [["a", settings]]},
+    }
 
     assert problems_of(nested.get(place, settings)) == (
         f"{PLACE}{place}.class: '{path}' is not an estimator or a part of one, so it is not used",
@@ -197,9 +200,9 @@ def test_a_class_that_cannot_be_made_is_refused_in_its_own_words() -> None:
     ids=["transformer", "search that fits nothing in the end", "search of nothing"],
 )
 def test_an_object_without_an_estimators_methods_is_refused(settings: dict[str, Any]) -> None:
-    assert problems_of(settings) == (
-        f"{PLACE}.class: '{settings['class']}' is not an estimator: expected one with fit, predict, get_params, set_params",
-    )
+    expected = "expected one with fit, predict, get_params, set_params"
+
+    assert problems_of(settings) == (f"{PLACE}.class: '{settings['class']}' is not an estimator: {expected}",)
 
 
 def test_a_class_that_takes_any_setting_gets_any_setting() -> None:
@@ -358,7 +361,9 @@ def test_a_model_is_described_by_its_steps_and_the_columns_it_expects() -> None:
 @pytest.mark.parametrize("classes", [["high", "low"], [False, True], [-1, 2], [1.0, 2.0]])
 def test_classes_are_described_as_the_values_they_are(classes: list[Any]) -> None:
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0], "target": classes * 2})
-    found = describe(fit_pipeline(table, make_parameters(LOGISTIC)), table, make_parameters(LOGISTIC).data, None).classes
+    found = describe(
+        fit_pipeline(table, make_parameters(LOGISTIC)), table, make_parameters(LOGISTIC).data, None
+    ).classes
 
     assert found == classes
     assert [type(value) for value in found] == [type(value) for value in classes]
@@ -372,7 +377,9 @@ def test_a_regression_has_no_classes() -> None:
 
 
 def test_nondeterminism_is_part_of_the_description() -> None:
-    described = describe(fit_pipeline(TABLE, make_parameters(LOGISTIC)), TABLE, make_parameters(LOGISTIC).data, "model.coef_ differs")
+    described = describe(
+        fit_pipeline(TABLE, make_parameters(LOGISTIC)), TABLE, make_parameters(LOGISTIC).data, "model.coef_ differs"
+    )
 
     assert (described.deterministic, described.nondeterminism) == (False, "model.coef_ differs")
 

@@ -18,13 +18,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from tables import FOREST, LINEAR_SVC, LOGISTIC, RIDGE, SEARCH, TREE, VOTING, all_finite, dumped, make_parameters
 
 from modeling import evaluation
 from modeling.evaluation import CURVE_POINTS, SCATTER_POINTS, check_folds, evaluate, warnings_in_one_line
 from record.files import to_json
 from record.parameters import Data, Train
 from record.problem import Problem, say
-from tables import FOREST, LINEAR_SVC, LOGISTIC, RIDGE, SEARCH, TREE, VOTING, all_finite, dumped, make_parameters
 
 VALUES = pd.DataFrame({"x": np.arange(12.0)})
 CLASSES = {
@@ -441,9 +441,7 @@ def test_a_warning_of_every_fold_is_shown_once_and_in_one_line(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, AttributeError])
-def test_warnings_are_shown_even_if_the_fit_fails(
-    capsys: pytest.CaptureFixture[str], error: type[Exception]
-) -> None:
+def test_warnings_are_shown_even_if_the_fit_fails(capsys: pytest.CaptureFixture[str], error: type[Exception]) -> None:
     with pytest.raises(Problem) as problem, warnings_in_one_line():  # noqa: PT012 - the block is what is tested
         for text in ("first\n  of two lines", "second", "first of two lines"):
             warnings.warn(text, stacklevel=1)

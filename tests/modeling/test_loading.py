@@ -2,7 +2,6 @@ import ast
 import builtins
 import copyreg
 import functools
-import hashlib
 import importlib
 import json
 import os
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import joblib
 import numpy as np
 import pytest
 import sklearn.pipeline
-from conftest import CHECKOUT, Project
+from projects import CHECKOUT, Project
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -59,6 +57,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from tables import VERSION, dumped, reseal, seal, write_package_of
 
 from modeling.loading import (
     EnvironmentDiffersError,
@@ -70,7 +69,6 @@ from modeling.loading import (
 )
 from record.models import CHECKED, MANIFEST, MODEL, REQUIREMENTS, SUMS
 from record.problem import Problem
-from tables import VERSION, dumped, reseal, seal, write_package_of
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +210,7 @@ def test_every_version_that_differs_is_listed_with_the_one_that_is_installed(pac
     )
 
 
-@pytest.mark.parametrize(
-    "error", [PackageNotFoundError, NotIntactError, EnvironmentDiffersError, ForbiddenError]
-)
+@pytest.mark.parametrize("error", [PackageNotFoundError, NotIntactError, EnvironmentDiffersError, ForbiddenError])
 def test_each_error_is_a_problem(error: type[Exception]) -> None:
     assert issubclass(error, Problem)
 
@@ -343,9 +339,7 @@ def _code() -> Any:
 
 @pytest.mark.usefixtures("_code")
 @pytest.mark.parametrize("make", MALICIOUS.values(), ids=MALICIOUS)
-def test_a_malicious_model_is_refused_and_nothing_runs(
-    package: Path, make: Callable[[Path], bytes]
-) -> None:
+def test_a_malicious_model_is_refused_and_nothing_runs(package: Path, make: Callable[[Path], bytes]) -> None:
     """Its checksums and its manifest are right, so that nothing but the unpickler can stop it."""
     mark = package.parent / "mark"
     seal(package, make(mark))

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
+from tables import PENGUINS, ROW, write_package_of
 
 from modeling.loading import Loaded, load_model
 from modeling.scoring import BATCH, check_columns, csv_types, read_batches, score_file
 from modeling.table import to_frame
-from record.manifest import Feature
+from record.notes import Feature
 from record.problem import Problem
-from tables import PENGUINS, ROW, write_package_of
 
 IDENTITY = ["model_version", "model_sha256"]
 SCORES = ["prediction", "probability_female", "probability_male"]
@@ -110,9 +110,7 @@ def test_a_column_of_a_csv_that_is_whole_at_first_and_has_fractions_later_is_rea
 
 
 def test_missing_values_are_scored_as_in_training(loaded: Loaded, tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text(
-        f"{','.join(ROW)}\nAdelie,NA,,null\nEmu,Mars,39.1,3750\n"
-    )
+    (tmp_path / "in.csv").write_text(f"{','.join(ROW)}\nAdelie,NA,,null\nEmu,Mars,39.1,3750\n")
 
     assert score_file(tmp_path / "in.csv", tmp_path / "out.csv", loaded) == 2
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import CHECKOUT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from projects import CHECKOUT
 
 from modeling.split import split
 from record.parameters import Data, Prepare

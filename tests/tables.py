@@ -15,8 +15,8 @@ from modeling.estimator import describe, fit_pipeline
 from record.checksums import digest, format_sums
 from record.environment import installed_versions
 from record.files import to_json
-from record.manifest import Environment, File, Input, Manifest, Model, Params, Run, Table
 from record.manifest import Data as Tables
+from record.manifest import Environment, File, Input, Manifest, Model, Params, Run, Table
 from record.models import CHECKED, MANIFEST, MODEL, REQUIREMENTS, SUMS
 from record.parameters import Data, Estimator, Package, Parameters, Prepare, Train
 

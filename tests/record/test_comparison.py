@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_manifest import changed, document
+from manifests import changed, document
 
-from comparison import GROUPS, Change, compare, flatten
-from manifest import Manifest
+from record.comparison import GROUPS, Change, compare, flatten, short, word
+from record.manifest import Manifest
 
 KEYS = st.sampled_from(["a", "b", "ab"])
 LEAVES = st.none() | st.integers() | st.just("text") | st.lists(st.integers(), max_size=2)
@@ -25,12 +25,24 @@ def test_nothing_differs_from_itself() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "group", "change"),
     [
-        ("data.source.sha256", "9" * 64, "data", Change("source.sha256", "0" * 64, "9" * 64)),
+        ("inputs.0.size", 9, "data", Change("data/raw/penguins.parquet.size", 1, 9)),
+        (
+            "inputs.1.origin.revision",
+            "7" * 40,
+            "data",
+            Change("data/shared/islands.csv.origin.revision", "6" * 40, "7" * 40),
+        ),
         ("data.train.rows", 7, "data", Change("train.rows", 8, 7)),
         ("model.target", "species", "data", Change("target", "sex", "species")),
         ("stages.prepare.cmd", "python x.py", "code", Change("prepare.cmd", "python src/prepare.py", "python x.py")),
         ("params.estimator.C", 0.1, "parameters", Change("estimator.C", 1.0, 0.1)),
         ("params.estimator.l1", 0.1, "parameters", Change("estimator.l1", None, 0.1)),
+        (
+            "stages.prepare.params",
+            {"params.yaml": {"data": {"drop": ["id"]}, "clean": {"above": 4}}},
+            "parameters",
+            Change("prepare.clean.above", 3, 4),
+        ),
         ("params.data.drop", ["id"], "parameters", Change("data.drop", [], ["id"])),
         ("environment.packages.numpy", "2.5.0", "environment", Change("packages.numpy", "2.4.6", "2.5.0")),
         ("environment.numeric.OMP_NUM_THREADS", "2", "environment", Change("numeric.OMP_NUM_THREADS", "1", "2")),
@@ -62,6 +74,21 @@ def test_a_changed_file_of_code_is_named_and_a_table_counts_as_data_alone() -> N
     assert changes(whole) == {"code": [Change("src/prepare.py", "1" * 32, "9" * 32)]}
 
 
+def test_a_stage_that_was_added_is_named_by_its_command_code_and_parameters() -> None:
+    whole = document()
+    whole["stages"]["clean"] = {
+        "cmd": "python clean.py",
+        "params": {"other.yaml": {"a": 1}, "params.yaml": {"clean": {"above": 1}}},
+        "deps": {"src/clean.py": "7" * 32, "data/shared": f"{'8' * 32}.dir"},
+        "outs": {"data/clean.csv": "6" * 32},
+    }
+
+    assert changes(whole) == {
+        "code": [Change("src/clean.py", None, "7" * 32), Change("clean.cmd", None, "python clean.py")],
+        "parameters": [Change("clean.clean.above", None, 1)],
+    }
+
+
 def test_causes_come_before_effects() -> None:
     whole = document()
     whole["metrics"], whole["params"]["estimator"]["C"] = {}, 2.0
@@ -79,3 +106,22 @@ def test_a_flat_document_has_every_leaf_by_its_keys(nested: dict[str, Any]) -> N
         return [leaf for key, part in value.items() for leaf in leaves(part, *keys, key)]
 
     assert flatten(nested) == dict(leaves(nested))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (None, 3, "added: 3"),
+        ("a", None, "removed: a"),
+        ("a" * 64, "b" * 32 + ".dir", "aaaaaaaa → bbbbbbbb"),
+        (True, [1.0, "x", {"name": "id", "dtype": "int64", "nullable": True}], "true → [1.0, x, id int64?]"),
+        (0.1 + 0.2, 1e-9, "0.3 → 1e-09"),
+        (3, "aaaaaaaaa", "3 → aaaaaaaaa"),
+    ],
+)
+def test_a_change_is_told_in_the_words_of_params_yaml(before: object, after: object, words: str) -> None:
+    assert str(Change("a.b", before, after)) == f"a.b: {words}"
+
+
+def test_a_short_hash_is_the_beginning_of_the_whole_one() -> None:
+    assert short("0123456789abcdef") == word("0123456789abcdef" * 4) == "01234567"

@@ -1,10 +1,8 @@
-"""Problems: what a person reads, and how a script ends."""
-
 from collections.abc import Callable
 
 import pytest
 
-from problem import Problem, did_you_mean, refuse_if, run, say
+from record.problem import CannotAsk, Problem, did_you_mean, importing, printable, refuse_if, run, say
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -38,6 +36,7 @@ def test_no_problem_raises_nothing() -> None:
     ("known", "end"),
     [
         (["island", "species"], "did you mean 'species'?"),
+        (["SPEZIES ", "mass"], "did you mean 'SPEZIES '?"),
         (["sex", "mass"], "known: mass, sex"),
         ([], "none is known"),
     ],
@@ -46,10 +45,26 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(known: list[st
     assert did_you_mean("spezies", known) == end
 
 
+@pytest.mark.parametrize("typed", ["SEX", " sex", "Sex ", "sxe"])
+def test_case_and_blanks_do_not_keep_a_name_from_being_found(typed: str) -> None:
+    assert did_you_mean(typed, ["mass", "sex"]) == "did you mean 'sex'?"
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\x1b", "\x00", "\x7f", "\u202e", "\u2028", "\ud800", "\t"])
+def test_what_could_forge_or_hide_a_line_is_shown_as_a_question_mark(character: str) -> None:
+    assert printable(f"é → {character}x") == "é → ?x"
+
+
 def test_a_fact_goes_to_stderr_and_leaves_stdout_to_results(capsys: pytest.CaptureFixture[str]) -> None:
     say("10 rows read")
 
     assert capsys.readouterr() == ("", "10 rows read\n")
+
+
+def test_a_strangers_name_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a.csv\n\x1b[2Kok: verified")
+
+    assert capsys.readouterr().err == "a.csv??[2Kok: verified\n"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +93,25 @@ def test_a_script_may_choose_the_status_of_its_problems(error: Exception) -> Non
         run(raising(error), 2)
 
     assert end.value.code == 2
+
+
+@pytest.mark.parametrize("status", [1, 2])
+def test_what_cannot_be_asked_is_never_taken_for_a_no(status: int) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(raising(CannotAsk("Git refuses")), status)
+
+    assert end.value.code == 2
+
+
+def test_a_missing_library_ends_in_a_sentence_that_installs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end, importing():
+        import never_installed  # noqa: F401
+
+    lines = capsys.readouterr().err.splitlines()
+
+    assert end.value.code == 2
+    assert lines[0].startswith("error: never_installed: not installed for ")
+    assert lines[1].endswith("-m pip install -r requirements.txt")
 
 
 def test_ctrl_c_ends_as_a_shell_expects(capsys: pytest.CaptureFixture[str]) -> None:

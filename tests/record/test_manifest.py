@@ -9,83 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from manifests import MISSING, changed, document
+from projects import CHECKOUT
 
-from files import to_json
-from manifest import Manifest, json_schema, parse_manifest, read_manifest
-from problem import Problem
+from record.files import to_json
+from record.manifest import BAD_FORM, Manifest, OldManifest, json_schema, parse_manifest
+from record.problem import Problem
 
-TOP = Path(__file__).parent.parent
-MISSING = object()
-
-
-def file(path: str, **more: Any) -> dict[str, Any]:
-    return {"path": path, "size": 1, "md5": "0" * 32, "sha256": "0" * 64, **more}
-
-
-def document() -> dict[str, Any]:
-    """A manifest with something in every place, its keys in the order in which they are kept."""
-    return {
-        "schema_version": 1,
-        "name": "penguins",
-        "version": "v1.0.0",
-        "model": {
-            **file("model.joblib"),
-            "class": "sklearn.pipeline.Pipeline",
-            "steps": [{"name": "model", "class": "sklearn.linear_model._logistic.LogisticRegression"}],
-            "task": "classification",
-            "target": "sex",
-            "classes": ["female", "male"],
-            "features": [{"name": "bill_length_mm", "dtype": "double", "nullable": True}],
-            "deterministic": True,
-            "nondeterminism": None,
-        },
-        "data": {
-            "source": file("data/raw/penguins.parquet", rows=10),
-            "train": file("data/prepared/train.parquet", rows=8),
-            "test": file("data/prepared/test.parquet", rows=2),
-        },
-        "params": {
-            "data": {"drop": []},
-            "prepare": {"test_size": 0.2},
-            "train": {"seed": 42},
-            "estimator": {"class": "sklearn.linear_model.LogisticRegression", "C": 1.0},
-            "package": {"name": "penguins"},
-        },
-        "metrics": {"balanced_accuracy": {"test": 0.875}},
-        "stages": {
-            "prepare": {
-                "cmd": "python src/prepare.py",
-                "deps": {"src/prepare.py": "1" * 32},
-                "outs": {"data/prepared": f"{'2' * 32}.dir"},
-            }
-        },
-        "environment": {
-            "python": "3.11.7",
-            "requirements_sha256": "3" * 64,
-            "packages": {"numpy": "2.4.6"},
-            "numeric": {"OMP_NUM_THREADS": "1"},
-        },
-        "run": {
-            "created_at": "2026-11-23T03:19:00Z",
-            "git": {"commit": "4" * 40, "dirty": False, "remote": "https://example.org/penguins.git"},
-            "experiment": {"name": "dingy-arum", "baseline": "5" * 40},
-            "platform": "Linux-x86_64",
-        },
-    }
-
-
-def changed(path: str, value: object) -> dict[str, Any]:
-    """The document with another value at one place, or without the place."""
-    whole = document()
-    *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
-    part: Any = whole
-    for key in parents:
-        part = part[key]
-    if value is MISSING:
-        del part[last]
-    else:
-        part[last] = value
-    return whole
+OLD = (Path(__file__).parent / "manifest_schema_1.json").read_bytes()
 
 
 def problems_of(content: bytes) -> tuple[str, ...]:
@@ -125,15 +56,13 @@ DROP = b'      "drop": []\n'
         *("zero", "escape", "compact", "no newline", "two newlines", "windows"),
     ],
 )
-def test_what_packaging_would_write_otherwise_is_no_manifest(content: bytes) -> None:
+def test_a_manifest_in_any_other_form_is_refused(content: bytes) -> None:
     assert content != to_json(document())
-    assert problems_of(content) == (
-        "manifest.json: expected exactly the form in which packaging writes it; dvc repro makes it anew",
-    )
+    assert problems_of(content) == (BAD_FORM,)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_a_number_that_json_does_not_have_is_no_count(number: float) -> None:
+def test_a_number_that_json_does_not_have_is_not_a_count(number: float) -> None:
     content = to_json(document()).replace(b'"size": 1', f'"size": {json.dumps(number)}'.encode(), 1)
 
     assert problems_of(content) == ("manifest.json: model.size: Input should be a valid integer",)
@@ -165,6 +94,7 @@ sections = st.dictionaries(st.text(), json_values, max_size=3)
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     whole = deepcopy(document())
     whole["name"] = draw(st.text())
+    whole["stages"]["prepare"]["params"] = {"params.yaml": draw(sections)}
     whole["model"]["size"] = draw(st.integers(min_value=0))
     whole["model"]["classes"] = draw(st.none() | st.lists(st.text() | st.booleans() | st.integers() | st.just(1.5)))
     whole["params"]["estimator"] = draw(sections)
@@ -207,6 +137,10 @@ def test_the_schema_is_a_json_schema_that_accepts_a_manifest() -> None:
         ("model.task", "regression"),
         ("metrics", {}),
         ("stages", {}),
+        ("stages.prepare.deps", {"https://example.org/a.csv": '"etag"'}),
+        ("inputs", []),
+        ("inputs.0.rows", None),
+        ("run.peak_memory_mib", {}),
     ],
 )
 def test_model_and_schema_agree_on_what_they_accept(path: str, value: object) -> None:
@@ -219,8 +153,8 @@ def test_model_and_schema_agree_on_what_they_accept(path: str, value: object) ->
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("schema_version", 2),
-        ("schema_version", "1"),
+        ("schema_version", 3),
+        ("schema_version", "2"),
         ("schema_version", True),
         ("name", MISSING),
         ("name", None),
@@ -241,11 +175,16 @@ def test_model_and_schema_agree_on_what_they_accept(path: str, value: object) ->
         ("model.features.0.nullable", 0),
         ("data.test", MISSING),
         ("data.train.rows", -1),
-        ("data.source.columns", 7),
+        ("inputs.0.columns", 7),
+        ("inputs.0.origin", MISSING),
+        ("inputs.1.origin.tracked_by", None),
+        ("inputs.1.md5", f"{'0' * 32}.dir"),
         ("params.estimator", []),
         ("metrics", None),
-        ("stages.prepare.deps", {"src/prepare.py": "0"}),
-        ("stages.prepare.outs", {"data/prepared": f"{'0' * 32}.file"}),
+        ("stages.prepare.cmd", MISSING),
+        ("stages.prepare.deps", {"src/prepare.py": 0}),
+        ("stages.prepare.params", []),
+        ("run.seconds", {"prepare": "1"}),
         ("environment.packages", {"numpy": 2}),
         ("run.created_at", "2026-11-23 03:19:00"),
         ("run.git.commit", "main"),
@@ -263,10 +202,10 @@ def test_model_and_schema_agree_on_what_they_reject(path: str, value: object) ->
 def test_the_schema_in_the_repository_is_the_one_that_the_code_writes(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    runpy.run_path(str(TOP / "src/manifest.py"), run_name="__main__")
+    runpy.run_path(str(CHECKOUT / "src/record/manifest.py"), run_name="__main__")
     written = capsysbinary.readouterr().out
 
-    assert (TOP / "docs/manifest.schema.json").read_bytes() == written
+    assert (CHECKOUT / "docs/manifest.schema.json").read_bytes() == written
 
 
 def test_every_key_that_does_not_hold_what_it_must_is_named_and_sorted() -> None:
@@ -285,21 +224,60 @@ def test_every_key_that_does_not_hold_what_it_must_is_named_and_sorted() -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{", b"null", b"[]", b'"manifest"', b"---\nname: penguins\n"])
-def test_what_is_no_json_object_is_refused_in_one_line(content: bytes) -> None:
+def test_what_is_not_a_json_object_is_refused_in_one_line(content: bytes) -> None:
     lines = problems_of(content)
 
     assert len(lines) == 1
     assert lines[0].startswith("manifest.json: document: ")
 
 
-def test_a_manifest_is_read_from_its_file(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(to_json(document()))
+def test_a_manifest_of_schema_1_is_read_under_the_keys_of_schema_2() -> None:
+    raw = json.loads(OLD)["data"]["source"]
+    manifest = parse_manifest(OLD)
 
-    assert read_manifest(tmp_path / "manifest.json") == parse_manifest(to_json(document()))
+    assert isinstance(manifest, OldManifest)
+    assert manifest.schema_version == 1
+    assert [entry.model_dump() for entry in manifest.inputs] == [raw | {"origin": None}]
+    assert list(manifest.stages) == ["prepare", "train"]
+    assert manifest.stages["train"].params == {}
+    assert manifest.data.train.rows == 266
 
 
-def test_a_manifest_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
-    with pytest.raises(Problem) as problem:
-        read_manifest(tmp_path / "manifest.json")
+def test_a_manifest_of_schema_1_keeps_its_bytes_and_its_lineage_is_not_those_bytes() -> None:
+    manifest = parse_manifest(OLD)
 
-    assert problem.value.lines == (f"{tmp_path / 'manifest.json'}: not found",)
+    assert manifest.to_bytes() == OLD
+    assert not {"content", "run"} & manifest.lineage().keys()
+    assert len(json.dumps(manifest.lineage())) > 1000
+
+
+def damaged(path: str, value: object) -> bytes:
+    whole = json.loads(OLD)
+    *parents, last = path.split(".")
+    part = whole
+    for key in parents:
+        part = part[key]
+    part[last] = value
+    return to_json(whole)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (OLD.replace(b"\n", b"\r\n"), "expected exactly the form"),
+        (OLD.replace(b"  ", b"", 1), "expected exactly the form"),
+        (OLD[:-2], "document: Invalid JSON"),
+        (damaged("data", {}), "not a manifest of schema 1"),
+        (damaged("data", [1]), "not a manifest of schema 1"),
+        (damaged("run", []), "not a manifest of schema 1"),
+        (damaged("data.source.md5", "x"), "inputs.0.md5: String should match"),
+        (damaged("model.size", "1"), "model.size: Input should be a valid integer"),
+        (damaged("content", "more"), "expected exactly the form"),
+        (damaged("inputs", []), "expected exactly the form"),
+        (damaged("run.seconds", {}), "expected exactly the form"),
+        (damaged("schema_version", 1.0), "data.source: Extra"),
+        (damaged("model.class_", "twice"), "model.class_: Extra"),
+    ],
+)
+def test_a_damaged_manifest_of_schema_1_is_refused(content: bytes, said: str) -> None:
+    assert problems_of(content)[0].startswith(f"manifest.json: {said}")

@@ -1,16 +1,15 @@
-"""Files that are whole or not there."""
-
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
 from hypothesis import given
 from hypothesis import strategies as st
+from projects import Project
 
-from files import PART, keep_only, replacing, to_json, write
+from record.files import PART, from_yaml, keep_only, replacing, to_json, write
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -30,7 +29,7 @@ def test_writing_makes_the_folders_and_leaves_the_file_alone_in_them(tmp_path: P
     assert names(tmp_path / "a" / "b") == {"file"}
 
 
-def test_writing_replaces_what_stood_there(tmp_path: Path) -> None:
+def test_writing_replaces_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"much longer than the new content")
 
     write(tmp_path / "file", b"new")
@@ -64,13 +63,46 @@ def test_a_block_that_fails_changes_nothing_and_leaves_nothing(tmp_path: Path, e
     assert names(tmp_path) == {"file"}
 
 
-def test_what_a_killed_process_left_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / f".file{PART}").write_bytes(b"half of something else, and longer")
+def test_a_link_planted_at_the_name_of_the_temporary_file_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is random; here it is guessed, so that there is a link to follow."""
+    (tmp_path / "outside").write_bytes(b"kept")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guess")
+    (tmp_path / f".file.guess{PART}").symlink_to(tmp_path / "outside")
 
-    write(tmp_path / "file", b"new")
+    with pytest.raises(FileExistsError):
+        write(tmp_path / "file", b"new")
 
-    assert (tmp_path / "file").read_bytes() == b"new"
+    assert (tmp_path / "outside").read_bytes() == b"kept"
+    assert not (tmp_path / "file").exists()
+
+
+def test_two_that_write_one_file_at_once_both_succeed(tmp_path: Path) -> None:
+    with replacing(tmp_path / "file") as one:
+        one.write_bytes(b"one")
+        with replacing(tmp_path / "file") as other:
+            other.write_bytes(b"other")
+
+    assert one != other
+    assert (tmp_path / "file").read_bytes() == b"one"
     assert names(tmp_path) == {"file"}
+
+
+def test_a_file_that_has_this_content_already_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"same")
+    os.utime(tmp_path / "file", (0, 0))
+
+    write(tmp_path / "file", b"same")
+
+    assert (tmp_path / "file").stat().st_mtime == 0
+
+
+def test_an_error_without_a_place_is_given_one(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full") as caught, replacing(tmp_path / "file"):
+        raise OSError(28, "disk full")
+
+    assert caught.value.filename == str(tmp_path / "file")
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink], ids=["hard", "symbolic"])
@@ -91,6 +123,35 @@ def test_a_part_that_is_left_behind_is_ignored_by_git_and_dvc(fresh: Project) ->
 
     assert fresh.run(f"git check-ignore {left}").stdout == f"{left}\n"
     assert fresh.run(f"dvc check-ignore {left}").stdout == f"{left}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[1e-3, yes, 010, ~]", [0.001, "yes", 10, None]),
+        ("a: &x [1, 2]\nb: *x", {"a": [1, 2], "b": [1, 2]}),
+        ("", None),
+    ],
+)
+def test_yaml_is_read_as_dvc_reads_it(text: str, value: object) -> None:
+    assert from_yaml(text.encode()) == value
+
+
+ALIASES = "\n".join(["l0: &l0 [x, x, x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 9))])
+
+
+@pytest.mark.parametrize("text", [ALIASES, "&a [*a]", "a: &a {b: *a}"], ids=["bomb", "list", "mapping"])
+def test_aliases_that_make_a_document_huge_or_endless_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^its aliases make it larger than 1,000,000 values$"):
+        from_yaml(text.encode())
+
+
+@pytest.mark.parametrize("content", [b"[", b"\xff", b"a: 1\na: 2", b"[" * 100_000, b"!!python/object x"])
+def test_what_is_not_yaml_is_refused_in_one_line(content: bytes) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the reasons are the reader's
+        from_yaml(content)
+
+    assert "\n" not in str(caught.value)
 
 
 def test_json_has_two_spaces_the_order_given_plain_letters_and_a_final_newline() -> None:

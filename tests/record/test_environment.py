@@ -1,13 +1,16 @@
+import os
 import platform
+import subprocess
 import sys
 from importlib import metadata
 from itertools import permutations
 from pathlib import Path
 
 import pytest
+from projects import CHECKOUT
 
-from environment import check_environment, packages_behind, pinned
-from problem import Problem
+from record.environment import PINS, check_environment, installed_versions, pinned, same_version, start_with
+from record.problem import Problem
 
 
 def install(site: Path, name: str, version: str, *requires: str) -> None:
@@ -43,20 +46,45 @@ torch==2.9.0+cpu
     assert pinned(lock) == {"attrs": "26.1.0", "networkx": "3.6.1", "ruamel-yaml": "0.19.1", "torch": "2.9.0+cpu"}
 
 
-@pytest.mark.parametrize("line", ["numpy", "numpy>=2", "numpy==2.4.6,<3", "numpy===2.4.6", "numpy @ file:///numpy.whl"])
-def test_a_line_that_pins_no_single_version_is_refused(line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        *(
+            (line, "'name==version'")
+            for line in ("numpy", "numpy==2.4.6,<3", "numpy==2.*", "numpy @ file:///numpy.whl")
+        ),
+        *((line, "'name==version'") for line in ("-r other.txt", "-e .", "--constraint c.txt", "./wheels/numpy.whl")),
+        *((line, "one version with '=='") for line in ("numpy>=2", "numpy===2.4.6")),
+    ],
+)
+def test_a_line_that_does_not_pin_one_version_is_refused(line: str, expected: str) -> None:
     with pytest.raises(Problem) as problem:
         pinned(f"attrs==26.1.0\n{line} --hash=sha256:aa\n")
 
-    assert problem.value.lines == (f"requirements.txt: expected one version of numpy with '==', found '{line}'",)
+    assert problem.value.lines == (f"requirements.txt: expected {expected}, found '{line}'",)
 
 
-@pytest.mark.parametrize("line", ["-r other.txt", "--index-url https://example.org", "./wheels/numpy.whl"])
-def test_a_line_that_is_no_requirement_is_refused(line: str) -> None:
-    with pytest.raises(Problem) as problem:
-        pinned(line)
+def test_lines_that_say_where_packages_come_from_pin_nothing() -> None:
+    lines = ["--index-url https://example.org/simple", "--extra-index-url=https://example.org/cpu", "-i https://a.org"]
 
-    assert problem.value.lines == (f"requirements.txt: expected 'name==version', found '{line}'",)
+    assert pinned("\n".join([*lines, "--only-binary :all:", "attrs==26.1.0"])) == {"attrs": "26.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("1.17", "1.17.0", True), ("2.0rc1", "2.0.rc1", True), ("1.17", "1.17.1", False), ("none", "1.0", False)],
+)
+def test_two_spellings_of_a_version_are_one_version(one: str, other: str, same: bool) -> None:
+    assert same_version(one, other) is same
+
+
+def test_a_pin_may_spell_the_installed_version_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    install(tmp_path, "bottom", "1.17.0")
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("bottom==1.17\n")
+
+    check_environment(lock)
 
 
 def test_what_is_installed_as_pinned_is_accepted(tmp_path: Path) -> None:
@@ -66,7 +94,9 @@ def test_what_is_installed_as_pinned_is_accepted(tmp_path: Path) -> None:
     check_environment(lock)
 
 
-def test_every_package_that_differs_is_named_with_both_versions_and_the_mending_command(tmp_path: Path) -> None:
+def test_every_package_that_differs_is_named_with_both_versions_and_the_cure(
+    tmp_path: Path,
+) -> None:
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"pandas==0.0.1\nnever-installed==1.0\nnumpy=={metadata.version('numpy')}\n")
 
@@ -147,7 +177,7 @@ def test_a_python_that_the_lock_was_made_for_is_accepted(
         check_environment(lock)
 
 
-def test_packages_behind_are_all_that_is_required_and_no_extras(
+def test_installed_versions_are_those_of_all_that_is_required_without_extras(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
@@ -156,12 +186,56 @@ def test_packages_behind_are_all_that_is_required_and_no_extras(
     install(tmp_path, "bottom", "3.0")
     install(tmp_path, "plots", "4.0")
 
-    assert packages_behind(["top.package"]) == {"bottom": "3.0", "middle": "2.0", "top-package": "1.0"}
+    assert installed_versions(["top.package"]) == {"bottom": "3.0", "middle": "2.0", "top-package": "1.0"}
 
 
-def test_packages_behind_do_not_depend_on_the_order_of_the_names() -> None:
-    found = [list(packages_behind(names).items()) for names in permutations(["pandas", "joblib", "scikit-learn"])]
+def test_installed_versions_do_not_depend_on_the_order_of_the_names() -> None:
+    found = [list(installed_versions(names).items()) for names in permutations(["pandas", "joblib", "scikit-learn"])]
 
     assert found[0] == sorted(found[0])
     assert all(items == found[0] for items in found)
     assert dict(found[0])["numpy"] == metadata.version("numpy")
+
+
+SCRIPT = """
+import os, sys
+from record.environment import start_with
+start_with({settings!r})
+print(*sys.argv[1:], sorted(name for name in os.environ if name.startswith(("OMP_", "MKL_", "LINEAGE_"))))
+"""
+
+
+def started(tmp_path: Path, settings: dict[str, str], **env: str) -> subprocess.CompletedProcess[str]:
+    """A script that wants these numeric settings, in an environment with others."""
+    (tmp_path / "script.py").write_text(SCRIPT.format(settings=settings))
+    given = {name: value for name, value in os.environ.items() if name not in PINS} | {
+        "PYTHONPATH": str(CHECKOUT / "src")
+    }
+    command = [sys.executable, tmp_path / "script.py", "an argument"]
+    return subprocess.run(
+        command, env=given | {"PYTHONPATH": str(CHECKOUT / "src")} | env, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_script_starts_again_with_exactly_the_settings_it_wants(tmp_path: Path) -> None:
+    done = started(tmp_path, {"OMP_NUM_THREADS": "1"}, MKL_NUM_THREADS="3")
+
+    assert done.stdout == "an argument ['LINEAGE_STARTED_AGAIN', 'OMP_NUM_THREADS']\n", done.stderr
+
+
+def test_where_the_settings_are_in_force_nothing_starts_again(tmp_path: Path) -> None:
+    done = started(tmp_path, {"OMP_NUM_THREADS": "1"}, OMP_NUM_THREADS="1")
+
+    assert done.stdout == "an argument ['OMP_NUM_THREADS']\n", done.stderr
+
+
+def test_settings_that_something_sets_anew_are_refused_instead_of_starting_for_ever(tmp_path: Path) -> None:
+    done = started(tmp_path, {"OMP_NUM_THREADS": "1"}, OMP_NUM_THREADS="2", LINEAGE_STARTED_AGAIN="1")
+
+    assert "Problem: OMP_NUM_THREADS: set anew whenever Python starts" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "PATH", "OMP_TOOL_LIBRARIES"])
+def test_a_variable_that_is_not_a_numeric_setting_is_never_set(name: str) -> None:
+    with pytest.raises(Problem, match=f"^{name}: is not a numeric setting, so it is not set$"):
+        start_with({name: "evil.so"})

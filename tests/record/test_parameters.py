@@ -1,5 +1,3 @@
-"""params.yaml: read strictly, and refused in sentences that name the key."""
-
 import math
 import shutil
 from functools import reduce
@@ -7,13 +5,13 @@ from operator import getitem
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Project
 from dvc.utils.serialize import load_yaml
+from projects import CHECKOUT, Project
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from parameters import read_parameters
-from problem import Problem
+from record.parameters import read_parameters
+from record.problem import Problem
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
 
@@ -108,12 +106,13 @@ def test_parameters_cannot_be_changed_by_the_code_that_reads_them(repository: Pr
                 "v1.0.0\n",
                 "../v1.0.0",
                 "candidate",
+                "v1.0.0-01",
                 1.0,
             )
         ),
     ],
 )
-def test_a_value_that_cannot_be_is_named_with_what_was_expected_and_found(
+def test_a_value_that_is_not_allowed_is_named_with_what_was_expected_and_found(
     repository: Project, key: str, value: object, complaint: str
 ) -> None:
     repository.set(**{key: value})
@@ -135,7 +134,7 @@ def test_a_value_that_cannot_be_is_named_with_what_was_expected_and_found(
         ("package__version", "v1.0.0-rc.1"),
     ],
 )
-def test_a_value_that_can_be_is_taken_as_it_stands(repository: Project, key: str, value: object) -> None:
+def test_a_value_that_is_allowed_is_taken_as_it_is(repository: Project, key: str, value: object) -> None:
     repository.set(**{key: value})
     section, name = key.split("__")
 
@@ -147,7 +146,7 @@ def test_a_value_that_can_be_is_taken_as_it_stands(repository: Project, key: str
     [
         ("data__tarjet", "data.tarjet: unknown key; did you mean 'target'?"),
         ("data__zzz", "data.zzz: unknown key; known: drop, path, target, task"),
-        ("estimator", "estimator: unknown key; did you mean 'estimators'?"),
+        ("estimator", "estimator: unknown section; did you mean 'estimators'?"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_name(repository: Project, key: str, complaint: str) -> None:
@@ -172,10 +171,10 @@ def test_no_value_has_a_default_in_the_code(repository: Project, key: str) -> No
     del reduce(getitem, parents, document)[name]
     yaml.dump(document, repository.path / "params.yaml")
 
-    assert refusal() == [f"params.yaml: {key}: missing; a value stands in params.yaml or nowhere"]
+    assert refusal() == [f"params.yaml: {key}: missing; every value is written down in params.yaml"]
 
 
-def test_an_estimator_that_is_not_there_is_answered_with_the_nearest(repository: Project) -> None:
+def test_an_unknown_estimator_is_answered_with_the_nearest(repository: Project) -> None:
     repository.set(train__estimator="random_forrest")
 
     (line,) = refusal()
@@ -219,7 +218,7 @@ def test_a_file_without_sections_is_refused(repository: Project, content: str) -
     [b"data: [", b"data: {}\ndata: {}", b"data: !python/object x", b"a: 1\n---\na: 1", b"\xe9: 1", b"\x00"],
     ids=["open", "twice", "tag", "documents", "latin-1", "binary"],
 )
-def test_a_file_that_is_no_yaml_is_refused_in_one_line(repository: Project, content: bytes) -> None:
+def test_a_file_that_is_not_yaml_is_refused_in_one_line(repository: Project, content: bytes) -> None:
     (repository.path / "params.yaml").write_bytes(content)
 
     (line,) = refusal()
