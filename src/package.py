@@ -25,7 +25,7 @@ with importing():
     from record.notes import Description, Profile, Readings
     from record.parameters import PATH as PARAMETERS
     from record.parameters import Parameters, read_parameters
-    from record.tracking import LOCK, PACKAGE, PIPELINE, Stage
+    from record.tracking import LOCK, PACKAGE, PACKAGE_AGAIN, PIPELINE, Stage
 
 REQUIREMENTS = Path("requirements.txt")
 CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
@@ -109,9 +109,10 @@ def origin_of(path: str) -> manifest.Origin | None:
     file, pointer, _ = tracked
     source = pointer.deps[0] if pointer.deps else None
     repo = source.repo if source else None
+    url = repo.url if repo else source.path if source else ""
     return manifest.Origin(
         tracked_by=file.as_posix(),
-        url=git.without_credentials(repo.url) or repo.url if repo else source.path if source else None,
+        url=git.without_credentials(url) or url or None,
         path=source.path if source and repo else None,
         revision=repo.rev_lock if repo else None,
         etag=source.etag if source else None,
@@ -141,10 +142,10 @@ def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Ru
     commit = git.commit_of("HEAD")
     if commit is None:
         reason = "no commit yet" if git.has_repository() else "no Git repository"
-        say(f"warning: {reason}, so the manifest cannot say which code made this model; commit, then dvc repro")
+        say(f"warning: {reason}, so the manifest cannot say which code made this model; commit, then {PACKAGE_AGAIN}")
     missing = tracking.missing_from(commit, files) if commit else {}
     for path, found in missing.items():
-        say(f'warning: {path}: HEAD has {found}, so the manifest says "dirty"; commit it, then dvc repro')
+        say(f'warning: {path}: HEAD has {found}, so the manifest says "dirty"; commit it, then {PACKAGE_AGAIN}')
     name, baseline = os.environ.get("DVC_EXP_NAME"), os.environ.get("DVC_EXP_BASELINE_REV")
     root = os.environ.get("DVC_ROOT") if name else None  # in a temporary copy, the repository that it was copied from
     costs = {stage: cost for stage, path in written.items() if (cost := notes.cost_of(path))}
@@ -223,15 +224,18 @@ def refuse_to_change_a_release(new: Manifest, current: Manifest | None) -> Manif
 
 
 def with_first_record(new: Manifest, current: Manifest | None) -> Manifest:
-    """The current manifest where it records the same lineage, unless a clean run can replace a dirty record."""
-    if current is None or current.lineage() != new.lineage():
+    """The current manifest where it records the same lineage, unless the new record says more of where it was made."""
+    if current is None or current.lineage() != new.lineage() or _worth(new) > _worth(current):
         return new
-    return new if _is_clean(new) and not _is_clean(current) else current
+    return current
 
 
-def _is_clean(document: Manifest) -> bool:
-    record = document.run.git  # a commit of another repository, such as the template's, says nothing here
-    return record is not None and not record.dirty and (git.commit_of(record.commit) or git.what_is_cut()) is not None
+def _worth(document: Manifest) -> int:
+    """2 for a clean record, 1 for another, 0 for one of another repository, such as the template's."""
+    record = document.run.git
+    if record and git.has_repository() and not git.commit_of(record.commit) and not git.what_is_cut():
+        return 0
+    return 2 if record and not record.dirty else 1
 
 
 def main() -> None:

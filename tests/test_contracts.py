@@ -5,54 +5,93 @@ import json
 import re
 import subprocess
 import sys
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Project
 from packaging.utils import canonicalize_name
+from projects import CHECKOUT, README, Project
 from ruamel.yaml import YAML
 
-import environment
-import numeric
-import parameters
+import lineage
+from record import environment, manifest, parameters
+from train import numeric_settings
 
-SOURCES = {path.stem: path for path in (CHECKOUT / "src").glob("*.py")}
+SRC = CHECKOUT / "src"
+MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in SRC.rglob("*.py")}
 PIPELINE = YAML(typ="safe").load((CHECKOUT / "dvc.yaml").read_text())
 STAGES = sorted(PIPELINE["stages"])
+NUMERIC = {"joblib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "threadpoolctl"}
+DISTRIBUTIONS = metadata.packages_distributions()
 
 
-def imports_of(name: str) -> set[str]:
-    """The modules that a source file imports, at its top or inside its functions."""
+def imports_of(module: str) -> set[str]:
+    """All that a source file imports by its full name, at its top or inside of its functions."""
     found = set()
-    for node in ast.walk(ast.parse(SOURCES[name].read_text())):
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (below & MODULES.keys()) or {node.module}
     return found
 
 
-def closure(name: str) -> set[str]:
-    """A module of this repository and all of its modules that it needs."""
-    found, waiting = set(), {name}
+def closure(*modules: str) -> set[str]:
+    """Modules of this repository and all of its modules that they need."""
+    found, waiting = set(), {*modules}
     while waiting:
         found.add(current := waiting.pop())
-        waiting |= (imports_of(current) & SOURCES.keys()) - found
+        waiting |= (imports_of(current) & MODULES.keys()) - found
     return found
 
 
-def attributes_used(*names: str) -> set[str]:
-    """Every attribute that the source files read of anything."""
-    trees = [ast.walk(ast.parse(SOURCES[name].read_text())) for name in names]
-    return {node.attr for tree in trees for node in tree if isinstance(node, ast.Attribute)}
+def third_party(*modules: str) -> set[str]:
+    """The libraries that some modules import, by the names under which they are imported."""
+    tops = {name.partition(".")[0] for module in modules for name in imports_of(module)}
+    return tops - sys.stdlib_module_names - {name.partition(".")[0] for name in MODULES}
+
+
+def loaded_after(code: str) -> set[str]:
+    """The modules that a Python has loaded which ran some code in the checkout, with src/ on its path."""
+    code = f"import sys; sys.path.insert(0, 'src')\n{code}\nprint('\\0', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.partition("\0")[2].split()}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_yaml_names_exactly_the_modules_that_a_stage_imports(stage: str) -> None:
     deps = {dep for dep in PIPELINE["stages"][stage]["deps"] if dep.startswith("src/")}
 
-    assert deps == {f"src/{name}.py" for name in closure(stage)}
+    assert deps == {MODULES[name].relative_to(CHECKOUT).as_posix() for name in closure(stage)}
+
+
+@pytest.mark.parametrize(("stage", "most"), [("train", 12), ("package", 11)])
+def test_a_stage_imports_few_modules_of_ours(stage: str, most: int) -> None:
+    assert len(closure(stage)) <= most
+
+
+def test_imports_go_from_doors_and_commands_to_modeling_to_record() -> None:
+    allowed = {"record": {"record"}, "modeling": {"modeling", "record"}, "commands": {"commands", "modeling", "record"}}
+    wrong = {
+        (module, name)
+        for module in MODULES
+        for name in imports_of(module) & MODULES.keys()
+        if (room := module.partition(".")[0]) in allowed and name.partition(".")[0] not in allowed[room]
+    }
+
+    assert {module.partition(".")[0] for module in MODULES if "." in module} == allowed.keys()
+    assert not wrong
+    assert not third_party(*(module for module in MODULES if module.startswith("record."))) & (NUMERIC | {"dvc"})
+    assert not {name for name in closure(*STAGES) if name.startswith("commands.")}
+
+
+def test_nothing_on_the_path_hides_a_module_of_python_or_of_a_library() -> None:
+    names = {path.stem for path in SRC.iterdir() if path.suffix == ".py" or path.is_dir()} - {"__pycache__"}
+
+    assert {"record", "train"} <= names
+    assert not names & {*sys.stdlib_module_names, *DISTRIBUTIONS}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -69,30 +108,38 @@ def test_dvc_yaml_names_every_file_that_a_stage_opens(stage: str, project: Proje
         f"runpy.run_path('src/{stage}.py', run_name='__main__')\n"
     )
     (project.path / "watch.py").write_text(watch)
-    complaint = project.run("python -B watch.py", **numeric.pins(1, portable=True)).stderr
-    opened = {Path(line.removeprefix("OPEN ")) for line in complaint.splitlines() if line.startswith("OPEN ")}
+    said = project.run("python -B watch.py", **numeric_settings(1, portable=True)).stderr
+    opened = {Path(line.removeprefix("OPEN ")) for line in said.splitlines() if line.startswith("OPEN ")}
     inside = {path.relative_to(project.path).as_posix() for path in opened if path.is_relative_to(project.path)}
-    read = {path for path in inside if not path.endswith((".part", "watch.py", ".pyc"))}
+    read = {path for path in inside if not path.endswith((".part", "watch.py", ".pyc")) and path[:4] != ".dvc"}
 
-    lock = YAML(typ="safe").load((project.path / "dvc.lock").read_text())["stages"][stage]
-    named = {entry["path"] for key in ("deps", "outs") for entry in lock[key]} | {"params.yaml"}
-    allowed = named | ({"dvc.lock"} if stage == "package" else set())
-    unnamed = {path for path in read if not any(Path(path).is_relative_to(name) for name in allowed)}
+    lock = YAML(typ="safe").load((project.path / "dvc.lock").read_text())["stages"]
+    looked_at = STAGES if stage == "package" else [stage]  # what all of them read and made is compared with the lock
+    named = {entry["path"] for name in looked_at for key in ("deps", "outs") for entry in lock[name][key]}
+    named |= {"params.yaml"} | ({"dvc.lock", "dvc.yaml"} if stage == "package" else set())
+    unnamed = {path for path in read if not any(Path(path).is_relative_to(name) for name in named)}
     assert "requirements.txt" in read
     assert not unnamed
 
 
 @pytest.mark.parametrize(
-    ("section", "scripts"),
+    ("section", "stages"),
     [
-        (parameters.Data, ("prepare", "table", "train", "model", "fitting")),
+        (parameters.Data, ("prepare", "train")),
         (parameters.Prepare, ("prepare",)),
-        (parameters.Train, ("train", "numeric", "fitting", "evaluation", "model")),
-        (parameters.Package, ("package", "packages")),
+        (parameters.Train, ("train",)),
+        (parameters.Package, ("package",)),
     ],
 )
-def test_every_parameter_is_used(section: type[parameters.Section], scripts: tuple[str, ...]) -> None:
-    assert set(section.model_fields) <= attributes_used(*scripts)
+def test_every_parameter_is_used(section: type[parameters.Section], stages: tuple[str, ...]) -> None:
+    used = {
+        node.attr
+        for module in closure(*stages) - {"record.parameters"}
+        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+
+    assert set(section.model_fields) <= used
 
 
 def test_every_parameter_has_a_comment_above_or_behind_it() -> None:
@@ -103,58 +150,71 @@ def test_every_parameter_has_a_comment_above_or_behind_it() -> None:
     assert not [line for above, line in keys if "#" not in above + line]
 
 
-def test_packaging_and_asking_never_load_the_heavy_libraries() -> None:
-    light = ["package", *sorted(closure("lineage")), *questions()]
-    code = f"import sys; sys.path.insert(0, 'src'); [__import__(n) for n in {light}]; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+def test_packaging_and_most_verbs_load_no_heavy_library() -> None:
+    light = sorted({*closure("package"), *(f"commands.{verb}" for verb in lineage.VERBS)})
+    loaded = loaded_after(f"import importlib; [importlib.import_module(name) for name in {light}]")
 
-    assert "manifest" in loaded
-    assert not loaded & {"sklearn", "pandas", "numpy", "pyarrow", "joblib", "dvc"}
+    assert "pydantic" in loaded
+    assert not loaded & (NUMERIC | {"dvc"})
 
 
-def questions() -> list[str]:
-    """The questions of lineage.py, each of which is a module."""
-    import lineage
+@pytest.mark.parametrize("command", ["list", "list --all", "show v1.0.0", "--help"])
+def test_asking_in_passing_loads_no_heavy_library(command: str) -> None:
+    code = f"import contextlib, lineage\nsys.argv[1:] = {command.split()}\nwith contextlib.suppress(SystemExit):"
 
-    return re.findall(r"^    (\w+) ", lineage.make_parser().format_help(), flags=re.MULTILINE)
-
-
-def test_each_question_ends_its_help_with_an_example_and_is_in_the_readme() -> None:
-    readme = (CHECKOUT / "README.md").read_text()
-    for question in questions():
-        command = [sys.executable, "src/lineage.py", question, "--help"]
-        help_text = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
-
-        assert help_text.rstrip().splitlines()[-1].startswith(f"example: python src/lineage.py {question}")
-        assert f"src/lineage.py {question}" in readme
+    assert not loaded_after(f"{code} lineage.main()") & (NUMERIC | {"dvc"})
 
 
-def test_each_requirement_says_why_it_is_there() -> None:
-    for name in ("requirements.in", "requirements-dev.in"):
-        lines = [line for line in (CHECKOUT / name).read_text().splitlines() if line and line[0] not in "#-"]
+def test_prepare_loads_neither_scikit_learn_nor_pandas(project: Project) -> None:
+    code = "import sys; sys.path.insert(0, 'src'); import prepare; prepare.main(); print(*sys.modules)"
+    loaded = set(project.run(f'python -c "{code}"').stdout.split())
 
-        assert not [line for line in lines if "#" not in line and not line.startswith("pytest")]
+    assert "pyarrow" in loaded
+    assert not loaded & {"sklearn", "pandas", "scipy"}
 
 
-def test_every_direct_requirement_is_imported_or_is_a_command() -> None:
-    imported = {canonicalize_name(name) for source in SOURCES for name in imports_of(source)}
-    distributions = {"sklearn": "scikit-learn", "ruamel": "ruamel-yaml"}
-    used = {distributions.get(name, name) for name in imported} | {"dvc", "gto"}
+@pytest.mark.parametrize("verb", lineage.VERBS)
+def test_each_verb_ends_its_help_with_an_example_and_is_in_the_readme(verb: str) -> None:
+    command = [sys.executable, "src/lineage.py", verb, "--help"]
+    said = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+
+    assert said.rstrip().splitlines()[-1].startswith(f"example: python src/lineage.py {verb}")
+    assert f"src/lineage.py {verb}" in README
+
+
+@pytest.mark.parametrize("name", ["requirements.in", "requirements-dev.in", "requirements-remotes.in"])
+def test_each_requirement_says_why_it_is_there(name: str) -> None:
+    lines = [line for line in (CHECKOUT / name).read_text().splitlines() if line and line[0] not in "#-"]
+
+    assert lines
+    assert not [line for line in lines if "#" not in line and line != "pytest"]
+
+
+def test_the_direct_requirements_are_what_the_code_imports_and_the_two_commands() -> None:
+    imported = {canonicalize_name(DISTRIBUTIONS[name][0]) for name in third_party(*MODULES) - {"pydantic_core"}}
     wanted = re.findall(r"^[\w.-]+", (CHECKOUT / "requirements.in").read_text(), flags=re.MULTILINE)
 
-    assert {canonicalize_name(name) for name in wanted} <= used
+    assert {canonicalize_name(name) for name in wanted} == imported | {"dvc", "gto"}
 
 
-def test_both_lock_files_pin_the_same_versions() -> None:
-    locks = [environment.pinned((CHECKOUT / f"requirements{dev}.txt").read_text()) for dev in ("", "-dev")]
-    shared = locks[0].keys() & locks[1].keys()
+@pytest.mark.parametrize("other", ["dev", "remotes"])
+def test_the_lock_files_pin_the_same_versions_and_all_that_is_required(other: str) -> None:
+    ours, theirs = (
+        environment.pinned((CHECKOUT / f"requirements{more}.txt").read_text()) for more in ("", f"-{other}")
+    )
+    wanted = re.findall(r"^[\w.-]+", (CHECKOUT / f"requirements-{other}.in").read_text(), flags=re.MULTILINE)
+    shared = ours.keys() & theirs.keys()
 
+    assert {canonicalize_name(name) for name in wanted if name[0] != "-"} <= theirs.keys()
     assert shared
-    assert {name: locks[0][name] for name in shared} == {name: locks[1][name] for name in shared}
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
 
 
-def test_the_raw_snapshots_can_be_made_again_from_their_readme(project: Project) -> None:
+def test_the_published_schema_is_that_of_the_manifest() -> None:
+    assert json.loads((CHECKOUT / "docs/manifest.schema.json").read_bytes()) == manifest.json_schema()
+
+
+def test_the_raw_snapshots_are_those_that_their_readme_makes(project: Project) -> None:
     readme = (project.path / "data/raw/README.md").read_text()
     (project.path / "make.py").write_text(readme.partition("```python\n")[2].partition("```")[0])
     before = project.snapshot("data/raw")
@@ -171,3 +231,14 @@ def test_the_plot_templates_are_the_ones_that_dvc_yaml_names() -> None:
     tasks = ("classification", "regression")
 
     assert {name.replace("${data.task}", task) for name in templates for task in tasks} == files
+
+
+@pytest.mark.parametrize("path", sorted((CHECKOUT / ".github/workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_a_workflow_starts_without_permissions_and_pins_its_actions(path: Path) -> None:
+    workflow = YAML(typ="safe").load(path.read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    actions = [step["uses"] for step in steps if "uses" in step]
+
+    assert workflow["permissions"] == {}
+    assert all("permissions" in job for job in workflow["jobs"].values())
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in actions)

@@ -2,33 +2,34 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Project
+from conftest import OLDER
+from projects import Project
+from tables import seal
 
-from lineage import make_parser
+from lineage import VERBS, make_parser
 
-pytest_plugins = ["story_repository"]
-
-OLDER = "data/raw/penguins_v1.0.0.parquet"
-HOLDS = ["list", "list --all", "show v1.0.0", "show forest", "verify v1.1.0", "diff v1.1.0 worse", f"trace {OLDER}"]
-DOES_NOT_HOLD = [f"trace {'0' * 32}", "trace README.md", "trace data/raw/none.parquet"]
+YES = ["list", "list --all", "show v1.0.0", "show forest", "verify v1.1.0", "diff v1.1.0 worse", f"trace {OLDER}"]
+NO = [f"trace {'0' * 32}", "trace README.md", "trace data/raw/none.parquet"]
+UNKNOWN = "is not a version, revision or experiment; "
 CANNOT_BE_ANSWERED = [
-    ("show v9.9.9", "'v9.9.9' is no version, revision or experiment; "),
-    ("verify v9.9.9", "'v9.9.9' is no version, revision or experiment; "),
-    ("diff v1.0.0 v1.0.1", "'v1.0.1' is no version, revision or experiment; did you mean 'v1.0.0'?"),
-    ("diff forrest v1.0.0", "'forrest' is no version, revision or experiment; did you mean 'forest'?"),
-    ("trace nothing", "'nothing' is no file, hash (at least 7 digits), commit, experiment or path in Git's history"),
+    ("show v9.9.9", f"'v9.9.9' {UNKNOWN}known: forest, "),
+    ("verify v9.9.9", f"'v9.9.9' {UNKNOWN}"),
+    ("diff v1.0.0 v1.0.1", f"'v1.0.1' {UNKNOWN}did you mean 'v1.0.0'?"),
+    ("diff forrest v1.0.0", f"'forrest' {UNKNOWN}did you mean 'forest'?"),
+    ("restore V1.0.0", f"'V1.0.0' {UNKNOWN}did you mean 'v1.0.0'?"),
+    ("rebuild v1.0.1", f"'v1.0.1' {UNKNOWN}did you mean 'v1.0.0'?"),
+    ("trace nothing", "'nothing' is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"),
     ("show HEAD~3", "'HEAD~3': its dvc.lock records no package"),
     (f"trace {'a' * 300}", "File name too long"),
 ]
-QUESTIONS = ["list", "show", "verify", "diff", "trace", "rebuild"]
 
 
-@pytest.mark.parametrize("asked", HOLDS)
-def test_what_holds_is_answered_on_stdout_alone_and_as_json_the_same_each_time(story: Project, asked: str) -> None:
-    told = story.run(f"python src/lineage.py {asked}")
-    once, again = (story.run(f"python src/lineage.py {asked} --json") for _ in range(2))
+@pytest.mark.parametrize("asked", YES)
+def test_a_yes_is_on_stdout_alone_and_as_json_the_same_each_time(story: Project, asked: str) -> None:
+    told, once, again = (story.ask(f"{asked} {form}") for form in ("", "--json", "--json"))
 
     assert told.stdout.strip()
     assert json.loads(once.stdout)
@@ -38,29 +39,28 @@ def test_what_holds_is_answered_on_stdout_alone_and_as_json_the_same_each_time(s
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 @pytest.mark.parametrize("asked", ["list", "show v1.1.0", "diff v1.0.0 v1.1.0"])
-def test_what_the_encoding_of_stdout_lacks_ends_no_answer(story: Project, asked: str, encoding: str) -> None:
-    done = story.run(f"python src/lineage.py {asked}", PYTHONIOENCODING=encoding)
+def test_a_terminal_that_lacks_a_character_still_gets_the_answer(story: Project, asked: str, encoding: str) -> None:
+    done = story.ask(asked, PYTHONIOENCODING=encoding)
 
     assert done.stdout.strip()
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("asked", DOES_NOT_HOLD)
+@pytest.mark.parametrize("asked", NO)
 @pytest.mark.parametrize("form", ["", "--json"])
-def test_what_does_not_hold_is_answered_and_ends_with_1(story: Project, asked: str, form: str) -> None:
-    done = story.run(f"python src/lineage.py {asked} {form}", check=False)
+def test_a_no_is_on_stdout_and_ends_with_1(story: Project, asked: str, form: str) -> None:
+    done = story.ask(f"{asked} {form}", check=False)
 
     assert done.returncode == 1
     assert done.stderr == ""
-    assert json.loads(done.stdout) == [] if form else done.stdout.startswith("no package came from ")
+    assert json.loads(done.stdout) == [] if form else done.stdout.startswith("no version came from ")
 
 
 @pytest.mark.parametrize(("asked", "said"), CANNOT_BE_ANSWERED)
-@pytest.mark.parametrize("form", ["", "--json"])
 def test_what_cannot_be_answered_is_said_on_one_line_of_stderr_and_ends_with_2(
-    story: Project, asked: str, said: str, form: str
+    story: Project, asked: str, said: str
 ) -> None:
-    done = story.run(f"python src/lineage.py {asked} {form}", check=False)
+    done = story.ask(f"{asked} --json", check=False)
 
     assert done.returncode == 2
     assert done.stdout == ""
@@ -69,7 +69,18 @@ def test_what_cannot_be_answered_is_said_on_one_line_of_stderr_and_ends_with_2(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_question_from_another_folder_is_told_where_to_be_asked(story: Project) -> None:
+def test_a_package_that_fails_is_a_no_for_a_program(own: Project) -> None:
+    (own.path / "models/v1.0.0/notes.txt").touch()
+    done = own.ask("verify --json", check=False)
+
+    assert done.returncode == 1
+    assert [(fact["version"], fact["holds"]) for fact in json.loads(done.stdout)] == [
+        ("v1.0.0", False),
+        ("v1.1.0", True),
+    ]
+
+
+def test_a_verb_in_another_folder_says_where_to_run_it(story: Project) -> None:
     done = story.run("python ../src/lineage.py list", folder="models", check=False)
 
     assert done.returncode == 2
@@ -79,7 +90,7 @@ def test_a_question_from_another_folder_is_told_where_to_be_asked(story: Project
 @pytest.mark.parametrize(
     "asked", ["", "nothing", "lists", "show", "diff v1.0.0", "trace", "list v1.0.0", "list --no", "show a b", "--json"]
 )
-def test_what_is_no_question_is_refused_with_the_usage_and_ends_with_2(
+def test_what_is_not_a_verb_is_refused_with_the_usage_and_ends_with_2(
     capsys: pytest.CaptureFixture[str], asked: str
 ) -> None:
     with pytest.raises(SystemExit) as end:
@@ -91,33 +102,83 @@ def test_what_is_no_question_is_refused_with_the_usage_and_ends_with_2(
     assert told.err.startswith("usage: lineage.py")
 
 
-def test_help_names_every_question_and_what_it_answers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_verb_and_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         make_parser().parse_args(["--help"])
-    told = capsys.readouterr().out.split()
+    told = " ".join(capsys.readouterr().out.split())
 
     assert end.value.code == 0
-    assert set(QUESTIONS) <= set(told)
+    assert all(f"{verb} {does}" in told for verb, (does, _) in VERBS.items())
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_every_question_has_help_with_an_example_that_it_accepts(
-    capsys: pytest.CaptureFixture[str], question: str
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_module_and_help_with_an_example_that_it_accepts(
+    capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        make_parser().parse_args([question, "--help"])
+        make_parser().parse_args([verb, "--help"])
     told = " ".join(capsys.readouterr().out.split())
     example = told.partition("example: python src/lineage.py ")[2]
 
     assert end.value.code == 0
     assert "--json" in told
-    assert make_parser().parse_args(example.split()).question == question
+    assert make_parser().parse_args(example.split()).verb == verb
+    assert (Path(__file__).parent.parent / f"src/commands/{verb}.py").is_file()
 
 
-def test_where_there_is_no_repository_every_question_ends_in_a_sentence(story: Project, tmp_path: Path) -> None:
+def test_where_there_is_no_repository_every_verb_ends_in_a_sentence(story: Project, tmp_path: Path) -> None:
     elsewhere = Project(tmp_path, {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
     (tmp_path / "dvc.yaml").touch()
-    for asked, status in [("list --all", 0), ("show v1.0.0", 2), ("diff a b", 2), ("trace nothing", 2)]:
+    for asked, status in [("list --all", 0), ("show v1.0.0", 2), ("diff a b", 2), ("trace nothing", 2), ("release", 2)]:
         done = elsewhere.run(f"python {story.path / 'src/lineage.py'} {asked}", check=False)
         assert done.returncode == status
         assert "Traceback" not in done.stderr
+
+
+EVIL = "a\x1b[31m\r\nb\u202e\u2066c"
+
+
+@pytest.fixture(scope="module")
+def forged(_story: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A history whose last manifest says odd things wherever it can, with right checksums."""
+    project = _story.copy(tmp_path_factory.mktemp("forged") / "project")
+    folder = project.path / "models/v1.1.0"
+    document: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
+    document["inputs"][0] |= {"path": EVIL, "md5": "0" * 32}
+    document["stages"]["prepare"]["cmd"] = document["model"]["target"] = document["name"] = EVIL
+    document["stages"][EVIL] = {"cmd": EVIL, "params": {}, "deps": {EVIL: EVIL}, "outs": {f"{EVIL}/": EVIL}}
+    document["metrics"] = {EVIL: {"test": 0.5, "cv_mean": 0.5, EVIL: EVIL}}
+    document["params"]["train"][EVIL] = document["environment"]["packages"][EVIL] = EVIL
+    document["model"] |= {"deterministic": False, "nondeterminism": EVIL, "classes": [EVIL]}
+    document["run"] |= {"experiment": {"name": EVIL, "baseline": "1" * 40}, "platform": EVIL}
+    document["run"]["git"]["remote"] = EVIL
+    seal(folder, **{key: value for key, value in document.items() if key != "model"})
+    seal(folder, **{f"model__{key}": value for key, value in document["model"].items()})
+    project.commit("Forge")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("list --all", 0),
+        ("show v1.1.0", 0),
+        ("verify", 1),
+        ("verify HEAD", 1),
+        ("diff v1.0.0 v1.1.0", 0),
+        ("diff HEAD main", 0),
+        (f"trace {'0' * 32}", 0),
+        (f"trace '{EVIL}'", 2),
+        (f"show '{EVIL}'", 2),
+        ("release", 1),
+        ("restore next", 0),
+    ],
+)
+def test_what_a_stranger_wrote_never_reaches_the_terminal_raw(forged: Project, asked: str, status: int) -> None:
+    done = forged.ask(asked, check=False)
+    told = done.stdout + done.stderr
+
+    assert done.returncode == status, told
+    assert told.replace("\n", "").isprintable()
+    assert "Traceback" not in told
+    assert status or "?" in told or asked == "restore next"

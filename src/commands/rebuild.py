@@ -13,7 +13,7 @@ from typing import Any
 
 from commands.processes import Commands, scratch_clone
 from commands.result import Result, table
-from commands.versions import Version, commits_holding, find_version, version_made_in
+from commands.versions import Version, commit_that_made, find_version
 from record import models, tracking
 from record.checksums import md5_of
 from record.comparison import compare
@@ -34,7 +34,8 @@ class Outcome:
 
 def run(version: str, fresh_env: bool) -> Result:
     """Run the pipeline of a version again and compare all that it made."""
-    asked = committed(find_version(version))
+    found = find_version(version)
+    asked = Version(found.name, commit_that_made(found))
     with rebuilt(asked, fresh_env) as clone:
         outcomes = list(compare_outs(asked, clone))
     return report(asked, outcomes)
@@ -67,17 +68,6 @@ def report(version: Version, outcomes: list[Outcome]) -> Result:
         "files": [asdict(outcome) for outcome in outcomes],
     }
     return Result(facts, [*table(rows), f"{version.name}: {verdict} from commit {version.commit}"], holds=identical)
-
-
-def committed(version: Version) -> Version:
-    """The same version in the commit to rebuild it from: its release, or else the last that recorded it."""
-    if version.commit:
-        return version
-    path = version.folder / models.MANIFEST
-    for commit in commits_holding(version, version.read(path)):
-        if version_made_in(commit, commit) == version.name:
-            return Version(version.name, commit)
-    raise Problem(f"{path}: no commit holds it as it is; commit it, then rebuild")
 
 
 def make_environment(clone: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from commands.processes import fetched
 from commands.rebuild import rebuilt
 from commands.result import Result
-from commands.versions import Version, commits_holding, find_version
+from commands.versions import Version, commit_that_made, commits_holding, find_version
 from record import models, tracking
 from record.checksums import digest
 from record.manifest import Manifest
@@ -76,10 +76,11 @@ def _fetch(stack: ExitStack, source: Version, path: Path, sha256: str) -> Path |
 
 
 def _rebuild(stack: ExitStack, source: Version, path: Path, sha256: str, fresh_env: bool) -> Path:
-    model = stack.enter_context(rebuilt(source, fresh_env)) / path
+    commit = commit_that_made(source)
+    model = stack.enter_context(rebuilt(Version(source.name, commit), fresh_env)) / path
     if not model.is_file() or digest(model).sha256 != sha256:
         raise Problem(
-            f"{path}: a rebuild made other bytes; python src/lineage.py rebuild {source.commit} says what differs",
+            f"{path}: a rebuild made other bytes; python src/lineage.py rebuild {commit} says what differs",
             "where another clone has the right ones, dvc push them there, then restore",
         )
     return model

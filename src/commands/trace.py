@@ -59,7 +59,7 @@ def identify(what: str, names: Collection[str | None]) -> list[str]:
         found = digest(path)
         return [found.md5, found.sha256]
     if path.is_dir():
-        return [content_hash(path), path.as_posix()]
+        return [content_hash(path)]
     if HASH.fullmatch(what.lower()):
         return [what.lower()]
     if commit := git.commit_of(what):
@@ -67,7 +67,7 @@ def identify(what: str, names: Collection[str | None]) -> list[str]:
     if what in names:
         return [what]
     if "/" in what or git.commits_of(path, revision="--all"):
-        return [path.as_posix()]
+        return [what if "://" in what else path.as_posix()]
     raise Problem(
         f"'{what}' is not a file, hash (at least {SHORTEST_HASH} digits), commit, experiment or path in Git's history"
     )

@@ -20,10 +20,9 @@ from record.comparison import code_of, short
 from record.manifest import Manifest
 from record.models import Package
 from record.problem import Problem
-from record.tracking import LOCK, PARAMETERS, overlap
+from record.tracking import LOCK, overlap
 
-# The last part for a change that a stage has absorbed, after which DVC does not run `package` by itself.
-AGAIN = f"dvc repro && dvc repro --force --single-item {tracking.PACKAGE}"
+AGAIN = f"dvc repro && {tracking.PACKAGE_AGAIN}"
 
 
 @dataclass
@@ -90,8 +89,8 @@ def open_file(version: Version, name: str, md5: str | None) -> BinaryIO:
         if kept is None:
             raise Problem(f"{path}: missing from commit {version.commit}")
         return BytesIO(kept)
-    copy = TemporaryFile()  # noqa: SIM115 - the caller closes it
     with fetched(path, version.commit) as model, model.open("rb") as content:
+        copy = TemporaryFile()  # noqa: SIM115 - the caller closes it
         copyfileobj(content, copy)
     copy.seek(0)
     return cast("BinaryIO", copy)
@@ -202,7 +201,7 @@ def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> 
             findings.unchecked.append(f"the commit that made it is not in this clone, since {cut}")
         else:
             findings.problems.append(
-                f"commit {commit}: not in this repository; if it was made elsewhere, dvc repro --force records it anew"
+                f"commit {commit}: not in this repository; if it was made elsewhere, {tracking.PACKAGE_AGAIN}"
             )
     elif record and record.dirty and not holder:
         findings.unchecked.append("the manifest says itself that no commit holds all that made it")
@@ -212,22 +211,24 @@ def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> 
 
 def missing_from(commit: str, manifest: Manifest) -> Iterator[str]:
     """Everything that decides a model and that a commit does not hold as the manifest records it."""
+    place, remedy = f"commit {short(commit)}", f"commit it, then {tracking.PACKAGE_AGAIN}"
     files = code_of(manifest) | {entry.path: entry.md5 for entry in manifest.inputs}
     lacking = tracking.missing_from(commit, {path: md5 for path, md5 in files.items() if "://" not in path})
     for path, found in lacking.items():
-        where = f"{models.MANIFEST} records MD5 {files[path]}, but commit {short(commit)} has {found}"
-        yield f"{path}: {where}; commit it, then dvc repro"
-    values = tracking.mapping_in(tracking.reader_of(commit), PARAMETERS)
-    for section, used in manifest.params.model_dump().items():
-        chosen = values.get("estimators", {}).get(manifest.params.train.get("estimator"))
-        if (chosen if section == "estimator" else values.get(section)) != used:
-            yield f"{PARAMETERS}: commit {short(commit)} has another section {section}; commit it, then dvc repro"
-    declared = tracking.declared_stages(tracking.reader_of(commit))
+        yield f"{path}: {models.MANIFEST} records MD5 {files[path]}, but {place} has {found}; {remedy}"
+    read = tracking.reader_of(commit)
+    used = {
+        (file, key): value for s in manifest.stages.values() for file, p in s.params.items() for key, value in p.items()
+    }
+    for (file, key), value in used.items():
+        if tracking.plain(tracking.value_at(tracking.mapping_in(read, Path(file)), key)) != value:
+            yield f"{file}: {place} has another value of {key}; {remedy}"
+    declared = tracking.declared_stages(read)
     for name, stage in manifest.stages.items():
         known = declared.get(name.partition("@")[0])
         if known is None or not known.runs(stage.cmd):
             found = f"runs '{known.cmd}'" if known else "does not exist"
-            yield f"{tracking.PIPELINE}: in commit {short(commit)} the stage {name} {found}; commit it, then dvc repro"
+            yield f"{tracking.PIPELINE}: in {place} the stage {name} {found}; {remedy}"
 
 
 def check_release(version: Version, manifest: Manifest, package: Package) -> Iterator[str]:

@@ -68,7 +68,11 @@ def find_version(what: str) -> Version:
     if what in experiments() and git.commit_of(what) not in {None, revision}:
         say(f"note: '{what}' is also a revision; {short(str(git.commit_of(what)))} names that one")
     if revision:
-        return Version(version_made_in(revision, what), revision)
+        if name := version_made_in(revision):
+            return Version(name, revision)
+        raise Problem(
+            f"'{what}': its dvc.lock records no package; python src/lineage.py list --all shows those there are"
+        )
     if VERSION_NAME.fullmatch(what) and (commit := next(commits_holding(Version(what)), None)):
         return Version(what, commit)
     raise Problem(
@@ -76,14 +80,23 @@ def find_version(what: str) -> Version:
     )
 
 
-def version_made_in(commit: str, what: str) -> str:
+def version_made_in(commit: str) -> str | None:
     """The version that the pipeline packaged last in a commit, from its `dvc.lock`."""
     content = git.read_blob(commit, tracking.LOCK)
     stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
-    for path in map(Path, stage.outs if stage else ()):
-        if path.name == models.MANIFEST:
-            return path.parent.name
-    raise Problem(f"'{what}': its dvc.lock records no package")
+    manifests = [Path(path) for path in (stage.outs if stage else ()) if Path(path).name == models.MANIFEST]
+    return manifests[0].parent.name if manifests else None
+
+
+def commit_that_made(version: Version) -> str:
+    """The commit to rebuild a version from: that holds this manifest of it, and in which the pipeline made it."""
+    if version.commit and version_made_in(version.commit) == version.name:
+        return version.commit
+    path = version.folder / models.MANIFEST
+    for commit in commits_holding(version, version.read(path)):
+        if version_made_in(commit) == version.name:
+            return commit
+    raise Problem(f"{path}: no commit holds it as it is, with the dvc.lock of that run; commit them, then rebuild")
 
 
 def commits_holding(version: Version, manifest: bytes | None = None) -> Iterator[str]:

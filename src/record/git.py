@@ -6,8 +6,9 @@ answer (it is not installed, refuses the folder, or finds it damaged), asking ra
 
 import os
 import re
+import secrets
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -95,23 +96,13 @@ def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | No
 
 def read_blobs(names: list[str], root: Path | None = None) -> dict[str, bytes]:
     """The content of each object that there is, by its hash or as `commit:./path`, from one process."""
-    return _batch({name: name for name in names if "\n" not in name}, root)
-
-
-def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
-    """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
-    prefix = ask("rev-parse", "--show-prefix") or ""
-    wanted = [path for path in paths if path.isprintable() and not path.startswith(("/", "../"))]
-    return _batch({path: f"{commit}:./{path} {prefix}{path}" for path in wanted}, None, "--filters")
-
-
-def _batch(questions: Mapping[str, str], root: Path | None, *options: str) -> dict[str, bytes]:
-    if not questions or not has_repository(root):
+    names = [name for name in names if "\n" not in name]
+    if not names or not has_repository(root):
         return {}
-    asked = "".join(f"{question}\n" for question in questions.values()).encode(errors="surrogateescape")
-    answer = _run("cat-file", "--batch", "--buffer", *options, cwd=root, content=asked) or b""
+    asked = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
+    answer = _run("cat-file", "--batch", "--buffer", cwd=root, content=asked) or b""
     found, start = {}, 0
-    for name in questions:
+    for name in names:
         end = answer.find(b"\n", start)
         header = answer[start:end].rsplit(b" ", 2)
         start = end + 1
@@ -121,6 +112,22 @@ def _batch(questions: Mapping[str, str], root: Path | None, *options: str) -> di
                 found[name] = answer[start : start + size]
             start += size + 1
     return found
+
+
+def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+    """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
+    prefix = ask("rev-parse", "--show-prefix") or ""
+    listed = ask("ls-tree", "-r", "-z", commit) if commit_of(commit) else None
+    entries = (line.partition("\t") for line in (listed or "").split("\0")[:-1])
+    blobs = {path: entry.split()[2] for entry, _, path in entries if " blob " in entry}
+    wanted = [path for path in paths if path in blobs and "\n" not in path]
+    if not wanted:
+        return {}
+    asked = "".join(f"{blobs[path]} {prefix}{path}\n" for path in wanted).encode(errors="surrogateescape")
+    mark = secrets.token_hex(16)  # Git tells sizes before filters, so each content begins after a line of our own
+    answer = _run("cat-file", f"--batch={mark}", "--buffer", "--filters", content=asked) or b""
+    contents = answer.split(f"{mark}\n".encode())[1:]
+    return {path: content.removesuffix(b"\n") for path, content in zip(wanted, contents, strict=True)}
 
 
 def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:

@@ -17,7 +17,7 @@ from record.checksums import Digest, digest, digest_of, format_sums
 from record.files import PART, replacing, write
 from record.manifest import LARGEST, Manifest, parse_manifest
 from record.problem import CannotAsk, Problem, say
-from record.tracking import is_link_to_cache, parse_pointer
+from record.tracking import cached, is_link_to_cache, parse_pointer
 
 MODELS = Path("models")
 MODEL = "model.joblib"
@@ -153,14 +153,10 @@ def _check_sums(package: Package) -> Iterator[str]:
     if package.texts[SUMS] == expected:
         return
     wanted, found = expected.decode().splitlines(), package.texts[SUMS].decode("ascii", errors="replace").splitlines()
-    for line in wanted:
-        if line not in found:
-            yield f"{line.split()[-1]}: is not what {SUMS} says; restore it"
-    for line in found:
-        if line not in wanted and line.split("  ")[-1] not in CHECKED:
-            yield f"{SUMS}: has a line that it should not have: {line!r}"
-    if sorted(wanted) == sorted(found) or set(wanted) == set(found):
-        yield f"{SUMS}: expected each file once, sorted by name, one newline after each line"
+    differs = [f"{line.split()[-1]}: is not what {SUMS} says; restore it" for line in wanted if line not in found]
+    extra = [line for line in found if line not in wanted and line.split("  ")[-1] not in CHECKED]
+    differs += [f"{SUMS}: has a line that it should not have: {line!r}" for line in extra]
+    yield from differs or [f"{SUMS}: expected each file once, sorted by name, one newline after each line"]
 
 
 def write_package(folder: Path, model: Path, manifest: Manifest, requirements: bytes) -> None:
@@ -195,9 +191,17 @@ def keep_others(current: str) -> list[Path]:
             write(pointer, pointer_of(manifest))
             say(f"{pointer}: keeps that version with DVC; commit it")
             written.append(pointer)
+            _bring_back(folder_of(version) / MODEL, manifest.model.md5)
     if written and "DVC_EXP_NAME" in os.environ:  # an experiment keeps only what Git knows of
         git.add(written)
     return written
+
+
+def _bring_back(model: Path, md5: str) -> None:
+    """Copy a model from DVC's cache where `dvc exp run` has removed it, since nothing tracked it when that began."""
+    if not os.path.lexists(model) and cached(md5).is_file():
+        with replacing(model) as part:
+            part.write_bytes(cached(md5).read_bytes())
 
 
 def pointer_of(manifest: Manifest) -> bytes:

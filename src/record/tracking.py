@@ -27,6 +27,7 @@ LOCK = Path("dvc.lock")
 PIPELINE = Path("dvc.yaml")
 PARAMETERS = Path("params.yaml")
 PACKAGE = "package"  # the stage at the end of the graph
+PACKAGE_AGAIN = f"dvc repro --force --single-item {PACKAGE}"  # DVC sees no reason where only the record is old
 TEMPLATE = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 Read = Callable[[Path], bytes | None]  # the content of a file of the repository; None where there is none
 Kind = TypeVar("Kind", bound="Written")
@@ -210,12 +211,23 @@ def filled_in(text: str, values: Mapping[str, Any]) -> str:
     """A text of dvc.yaml with the values of its templates; `*` for one that is not among them."""
 
     def value(match: re.Match[str]) -> str:
-        found: Any = values
-        for key in re.findall(r"[^.\[\]]+", match[1]):
-            found = found.get(key) if isinstance(found, dict) else None
+        found = value_at(values, match[1])
+        if isinstance(found, bool):
+            return str(found).lower()
         return str(found) if isinstance(found, str | int | float) else "*"
 
     return TEMPLATE.sub(value, text)
+
+
+def value_at(values: Mapping[str, Any], name: str) -> Any:
+    """The value of a dotted name among parameters; None where there is none."""
+    found: Any = values
+    for key in re.findall(r"[^.\[\]]+", name):
+        if isinstance(found, list):
+            found = found[int(key)] if key.isdigit() and int(key) < len(found) else None
+        else:
+            found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def recorded_stages(read: Read) -> dict[str, Stage]:
@@ -319,7 +331,7 @@ def pointer_to(path: str, read: Read) -> tuple[Path, Pointer, Entry] | None:
     """The `.dvc` file that tracks a path, or a folder above it, with the entry that does; None where there is none."""
     for above in [Path(path), *Path(path).parents][:-1]:
         file = above.with_name(f"{above.name}.dvc")
-        if not above.is_absolute() and (content := read(file)) is not None:
+        if not above.is_absolute() and ".." not in above.parts and (content := read(file)) is not None:
             pointer = parse_pointer(content, file)
             for entry in pointer.outs:
                 if _join(normpath((file.parent / pointer.wdir).as_posix()), entry.path) == above.as_posix():

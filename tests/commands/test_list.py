@@ -1,135 +1,123 @@
-"""Which versions there are, what they scored, from which data and commit, and in what state."""
+"""Which versions there are, what they scored, from which data and code, and in which state."""
 
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
+from conftest import NEWER, OLDER
+from projects import Project, append
 
-from list import HEADER, answer
+from commands.list import run
+from commands.result import WIDTH
+from commands.versions import HEADER
+from record.models import CHECKED, SUMS
 
-pytest_plugins = ["story_repository"]
 
-OLDER, NEWER = "data/raw/penguins_v1.0.0.parquet", "data/raw/penguins_v1.1.0.parquet"
-
-
-def state_of(version: str) -> tuple[Any, ...]:
-    """What the list says of a version of the workspace."""
-    (fact,) = (fact for fact in answer(everywhere=False).facts if fact["version"] == version)
-    return fact["released"], fact["present"], fact["intact"]
+def states() -> list[str]:
+    """The state of each version of the workspace."""
+    return [fact["state"] for fact in run(everywhere=False).facts]
 
 
 def test_the_versions_of_the_workspace_are_listed_with_what_their_manifests_say(story: Project) -> None:
-    facts = answer(everywhere=False).facts
+    facts = run(everywhere=False).facts
 
-    assert [(fact["version"], fact["recorded_in"]) for fact in facts] == [("v1.0.0", None), ("v1.1.0", None)]
-    for fact, data, commit in zip(facts, (OLDER, NEWER), ("HEAD~3", "HEAD~1"), strict=True):
-        manifest = json.loads((story.path / "models" / fact["version"] / "manifest.json").read_bytes())
-        assert fact["data"] == data
-        assert fact["rows"] == manifest["data"]["source"]["rows"]
-        assert fact["commit"] == story.run(f"git rev-parse {commit}").stdout.strip()
-        assert fact["created_at"] == manifest["run"]["created_at"]
-        assert (fact["metric"], fact["score"]) == (
-            "balanced_accuracy",
-            manifest["metrics"]["balanced_accuracy"]["test"],
-        )
+    for fact, version, state, commit in zip(
+        facts, ("v1.0.0", "v1.1.0"), ("released", "intact"), ("HEAD~3", "HEAD~1"), strict=True
+    ):
+        manifest = json.loads((story.path / f"models/{version}/manifest.json").read_bytes())
+        assert fact == {
+            "version": version,
+            "state": state,
+            "metric": "balanced_accuracy",
+            "score": manifest["metrics"]["balanced_accuracy"]["test"],
+            "data": [{"path": entry["path"], "sha256": entry["sha256"]} for entry in manifest["inputs"]],
+            "rows": manifest["data"]["train"]["rows"],
+            "model": manifest["model"]["sha256"],
+            "code_commit": story.run(f"git rev-parse {commit}").stdout.strip(),
+            "created_at": manifest["run"]["created_at"],
+            "recorded_in": None,
+            "recorded_times": 1,
+            "experiment": None,
+        }
 
 
-@pytest.mark.usefixtures("story")
-def test_all_are_also_those_of_history_and_experiments_each_once() -> None:
-    facts = answer(everywhere=True).facts
+def test_all_are_also_those_of_history_and_experiments_each_model_once(story: Project) -> None:
+    facts = run(everywhere=True).facts
 
-    assert sorted((fact["version"], fact["experiment"] or "", fact["data"]) for fact in facts) == [
-        ("v1.0.0", "", OLDER),
-        ("v1.1.0", "", NEWER),
-        ("v1.1.0", "forest", NEWER),
-        ("v1.1.0", "older", OLDER),
-        ("v1.1.0", "worse", NEWER),
+    assert sorted((f["version"], f["state"], f["experiment"] or "", f["data"][0]["path"]) for f in facts) == [
+        ("v1.0.0", "released", "", OLDER),
+        ("v1.1.0", "history", "forest", NEWER),
+        ("v1.1.0", "history", "older", OLDER),
+        ("v1.1.0", "history", "worse", NEWER),
+        ("v1.1.0", "intact", "", NEWER),
     ]
-    assert [fact["present"] for fact in facts] == [fact["recorded_in"] is None for fact in facts]
-    assert {fact["intact"] for fact in facts if not fact["present"]} == {None}
+    assert [fact["recorded_in"] for fact in facts[:2]] == [
+        story.run(f"git rev-parse {commit}").stdout.strip() for commit in ("main", "next")
+    ]
 
 
 def test_a_version_that_left_the_workspace_is_listed_with_its_commit(own: Project) -> None:
     commit = own.run("git rev-parse main").stdout.strip()
     shutil.rmtree(own.path / "models/v1.0.0")
 
-    assert [fact["version"] for fact in answer(everywhere=False).facts] == ["v1.1.0"]
-    assert [fact["recorded_in"] for fact in answer(everywhere=True).facts if fact["version"] == "v1.0.0"] == [commit]
+    assert [fact["version"] for fact in run(everywhere=False).facts] == ["v1.1.0"]
+    (fact,) = (fact for fact in run(everywhere=True).facts if fact["version"] == "v1.0.0")
+    assert (fact["state"], fact["recorded_in"]) == ("history", commit)
 
 
 @pytest.mark.usefixtures("story")
-def test_the_table_has_a_line_for_each_version_under_one_header() -> None:
-    header, *lines = answer(everywhere=True).text.splitlines()
+def test_the_table_has_a_line_for_each_version_that_fits_and_leads_with_the_score() -> None:
+    header, *lines = run(everywhere=True).lines
 
     assert tuple(header.split()) == HEADER
     assert len(lines) == 5
-    for line in lines:
-        cells = line.split()
-        assert cells[0] in {"v1.0.0", "v1.1.0"}
-        assert {OLDER, NEWER} & set(cells)
-        assert cells[-1] in {"workspace", "older", "worse", "forest"}
+    assert all(len(line) <= WIDTH for line in lines)
+    assert lines[0].split()[:3] == ["v1.0.0", "released", "0.953"]
+    assert {line.split()[-1] for line in lines} == {"workspace", "older", "worse", "forest"}
 
 
-def test_a_released_and_whole_package_is_said_to_be_so(own: Project) -> None:
-    assert state_of("v1.0.0") == (True, True, True)
-    assert state_of("v1.1.0") == (False, True, True)
+@pytest.mark.parametrize("name", [*CHECKED, SUMS])
+def test_any_changed_file_makes_a_package_damaged_though_it_was_released(own: Project, name: str) -> None:
+    for version in ("v1.0.0", "v1.1.0"):
+        append(own.path / "models" / version / name)
 
-    own.run("git tag penguins@v1.1.0")
-    assert state_of("v1.1.0") == (True, True, True)
-
-
-@pytest.mark.parametrize("name", ["model.joblib", "manifest.json", "requirements.txt", "SHA256SUMS"])
-@pytest.mark.parametrize("change", [lambda content: content + b"\n", lambda content: content[:-1]])
-def test_any_changed_file_makes_a_package_not_intact(own: Project, name: str, change: Callable[[bytes], bytes]) -> None:
-    file = own.path / "models/v1.1.0" / name
-    content = change(file.read_bytes())
-    file.unlink()
-    file.write_bytes(content)
-
-    assert state_of("v1.1.0") == (False, True, False)
+    assert states() == ["damaged", "damaged"]
 
 
-def test_an_edited_manifest_is_no_released_one(own: Project) -> None:
-    file = own.path / "models/v1.0.0/manifest.json"
-    file.write_text(file.read_text().replace('"rows": 224', '"rows": 225'))
-
-    assert state_of("v1.0.0") == (False, True, False)
-
-
-@pytest.mark.parametrize("name", ["requirements.txt", "SHA256SUMS"])
-def test_a_package_that_lacks_a_file_is_not_intact(own: Project, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "state"), [("model.joblib", "missing"), ("requirements.txt", "damaged"), ("SHA256SUMS", "damaged")]
+)
+def test_a_package_without_its_model_is_missing_and_without_another_file_damaged(
+    own: Project, name: str, state: str
+) -> None:
     (own.path / "models/v1.0.0" / name).unlink()
 
-    assert state_of("v1.0.0") == (True, True, False)
-
-
-def test_a_package_without_its_model_is_not_present(own: Project) -> None:
-    (own.path / "models/v1.0.0/model.joblib").unlink()
-
-    assert state_of("v1.0.0") == (True, False, None)
+    assert states() == [state, "intact"]
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_where_there_is_no_version_the_answer_says_how_to_make_one(
     record: Callable[..., str], everywhere: bool
 ) -> None:
+    found = run(everywhere)
+
     assert callable(record)
-    assert answer(everywhere).facts == []
-    assert answer(everywhere).text == "no version yet; dvc repro makes one"
+    assert (found.facts, found.lines, found.holds) == ([], ["no version yet; dvc repro makes one"], True)
 
 
 @pytest.mark.parametrize(
     "document",
     [
-        {"metrics": None, "data": None, "run": None, "stages": None},
-        {"metrics": 5, "data": True, "run": {"git": {"commit": 5}}, "stages": 5},
-        {"metrics": {"r2": {"test": 10**400, "cv_mean": 1}}, "run": {"git": {"commit": {"a": 1}}}},
-        {"metrics": [1, {}], "data": [], "run": "today", "name": 5},
+        {"metrics": None, "data": None, "run": None, "stages": None, "inputs": 5},
+        {"metrics": 5, "data": True, "run": {"git": {"commit": 5}}, "stages": 5, "inputs": [1, None]},
+        {"metrics": {"r2": {"test": 10**400, "cv_mean": 1}}, "run": {"git": {"commit": {"a": 1}}}, "inputs": {"a": 1}},
+        {"metrics": [1, {}], "data": [], "run": "today", "name": 5, "model": []},
         {"metrics": {"r2": {"test": True, "cv_mean": "much"}}, "data": {"source": {"path": [1], "rows": {}}}},
         {"metrics": {"r2": {"test": float("nan"), "cv_mean": 1}}, "run": {"git": [], "created_at": 5}},
+        {"inputs": [{"path": {}, "sha256": 5}], "data": {"train": {"rows": [1]}}, "model": {"sha256": 5}},
     ],
 )
 def test_a_manifest_of_any_other_form_is_listed_with_what_can_be_read(
@@ -138,23 +126,33 @@ def test_a_manifest_of_any_other_form_is_listed_with_what_can_be_read(
     record(v1=json.dumps(document).encode())
     commit = record(v2=b'{"k": 2}')
     shutil.rmtree("models/v2")
-    found = answer(everywhere=True)
+    Path("models/v9/manifest.json").mkdir(parents=True)
+    found = run(everywhere=True)
 
-    assert [(fact["version"], fact["recorded_in"]) for fact in found.facts] == [("v1", None), ("v2", commit)]
-    assert [line.split()[0] for line in found.text.splitlines()] == ["VERSION", "v1", "v2"]
-
-
-def test_a_folder_where_a_manifest_would_be_is_passed_over(own: Project) -> None:
-    (own.path / "models/v9.9.9/manifest.json").mkdir(parents=True)
-
-    assert [fact["version"] for fact in answer(everywhere=True).facts[:2]] == ["v1.0.0", "v1.1.0"]
+    assert [(fact["version"], fact["state"]) for fact in found.facts] == [("v1", "missing"), ("v2", "history")]
+    assert found.facts[1]["recorded_in"] == commit
+    assert [line.split()[0] for line in found.lines] == ["VERSION", "v1", "v2"]
 
 
-def test_the_name_of_an_experiment_is_listed_whole(own: Project) -> None:
+def test_an_experiment_with_a_long_name_is_listed_under_it(own: Project) -> None:
     commit, reference = own.run(
         "git for-each-ref --format='%(objectname) %(refname)' refs/exps/*/*/worse"
     ).stdout.split()
     own.run(f"git update-ref {reference.removesuffix('worse')}pockmarked-vambrace {commit}")
     own.run(f"git update-ref -d {reference}")
+    found = run(everywhere=True)
 
-    assert "pockmarked-vambrace" in answer(everywhere=True).text.split()
+    assert "pockmarked-vambrace" in [fact["experiment"] for fact in found.facts]
+    assert all(len(line) <= WIDTH for line in found.lines)
+
+
+def test_a_cut_clone_says_that_its_list_is_partial(
+    story: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.run(f"git clone -q --depth 1 file://{story.path} {tmp_path / 'shallow'}")
+    monkeypatch.chdir(tmp_path / "shallow")
+    run(everywhere=False)
+    assert capsys.readouterr().err == ""
+
+    run(everywhere=True)
+    assert capsys.readouterr().err.startswith("note: this list is partial, since of this clone its history is cut")

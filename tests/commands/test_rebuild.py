@@ -1,8 +1,9 @@
-"""Rebuilding: a version is made again elsewhere, and whatever was recorded otherwise than it was made shows."""
+"""Rebuilding: a version is made again elsewhere, and whatever was recorded but not made shows."""
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,107 +11,117 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from projects import PACKAGE, SOURCE, VERSION, Project
+from tables import seal
 
-REBUILD = "python src/lineage.py rebuild v1.0.0"
+from commands.rebuild import Outcome, committed, likely_cause, report, run
+from commands.versions import Version, find_version
+from record.problem import Problem
+
 PREPARED = r"(path: data/prepared\n\s+hash: md5\n\s+md5: )\w{32}\.dir"
-MANIFEST = "models/v1.0.0/manifest.json"
+MANIFEST = f"{PACKAGE}/manifest.json"
+KEPT = ("models", "data", "reports", ".git", ".dvc/cache", "src")
 
 
 def test_a_version_is_rebuilt_byte_for_byte_and_nothing_of_the_callers_is_touched(
     project: Project, tmp_path: Path
 ) -> None:
-    before = project.snapshot("models", "data", "reports", ".git", ".dvc/cache", "src")
+    project.set(train__seed=7)  # a changed working tree does not matter
+    before = project.snapshot(*KEPT)
     (tmp_path / "scratch").mkdir()
-    done = project.run(f"{REBUILD} --json", TMPDIR=str(tmp_path / "scratch"))
-    answer = json.loads(done.stdout)
+    answer = json.loads(project.ask(f"rebuild {VERSION} --json", TMPDIR=str(tmp_path / "scratch")).stdout)
 
-    assert answer["identical"]
+    assert (answer["version"], answer["commit"], answer["identical"]) == (VERSION, project.head(), True)
     assert [file["path"] for file in answer["files"] if not file["identical"]] == []
-    assert {"models/v1.0.0/model.joblib", MANIFEST, "data/prepared", "reports/metrics.json", "dvc.lock"} <= {
+    assert {f"{PACKAGE}/model.joblib", MANIFEST, "data/prepared", "reports/metrics.json", "dvc.lock"} <= {
         file["path"] for file in answer["files"]
     }
-    assert project.snapshot("models", "data", "reports", ".git", ".dvc/cache", "src") == before
+    assert project.snapshot(*KEPT) == before
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_a_changed_working_tree_does_not_matter_but_an_uncommitted_package_does(project: Project) -> None:
-    project.set(train__seed=7)
-    assert project.run(REBUILD).returncode == 0
+def test_a_package_that_no_commit_has_is_not_rebuilt(here: Project) -> None:
+    assert committed(Version(VERSION)) == Version(VERSION, here.head())
 
-    project.run("dvc repro")
-    done = project.run(REBUILD, check=False)
-
-    assert done.returncode == 2
-    assert f"error: {MANIFEST}: no commit holds it as it stands; commit it, then rebuild" in done.stderr
+    seal(here.path / PACKAGE, metrics={})
+    with pytest.raises(Problem, match=rf"^{MANIFEST}: no commit holds it as it is; commit it, then rebuild$"):
+        committed(Version(VERSION))
 
 
-@pytest.mark.parametrize(
-    ("file", "pattern", "edited", "differs", "cause"),
-    [
-        (MANIFEST, r'"test": 0\.87\d+', '"test": 0.99', MANIFEST, "recorded otherwise than it was made"),
-        (MANIFEST, r'"rows": 344', '"rows": 345', MANIFEST, "data: source.rows 345 → 344"),
-        ("dvc.lock", PREPARED, rf"\g<1>{'0' * 32}.dir", "data/prepared", "recorded otherwise"),
-        ("dvc.lock", r"folds: 5", "folds: 6", "dvc.lock", "what it records of train"),
-    ],
-)
-def test_a_record_that_was_edited_and_committed_is_found_out(  # noqa: PLR0913, PLR0917
-    project: Project, file: str, pattern: str, edited: str, differs: str, cause: str
-) -> None:
-    path = project.path / file
-    path.write_text(re.sub(pattern, edited, path.read_text()))
-    project.commit("Look better than it is")
-    done = project.run(f"{REBUILD} --json", check=False)
-    outcomes = {outcome["path"]: outcome for outcome in json.loads(done.stdout)["files"]}
+def test_everything_that_was_edited_and_committed_is_found(here: Project) -> None:
+    lock = Path("dvc.lock")
+    edited = re.sub(PREPARED, rf"\g<1>{'0' * 32}.dir", lock.read_text())
+    lock.write_text(edited.replace("folds: 5", "folds: 6"))
+    seal(here.path / PACKAGE, metrics__balanced_accuracy__test=0.99)
+    here.commit("Look better than it is")
+    told = run(VERSION, fresh_env=False)
+    differing = {file["path"]: file["cause"] for file in told.facts["files"] if not file["identical"]}
 
-    assert done.returncode == 1
-    assert not outcomes[differs]["identical"]
-    assert cause in outcomes[differs]["cause"]
+    assert not told.holds
+    assert differing.keys() == {"data/prepared", MANIFEST, f"{PACKAGE}/SHA256SUMS", "dvc.lock"}
+    assert differing["dvc.lock"] == "what it records of train"
+    assert differing[MANIFEST].startswith("what was recorded is not what was made: edited by hand, or made with other")
+    assert told.lines[-1] == f"{VERSION}: not rebuilt byte for byte from commit {here.head()}"
+
+
+def test_the_likely_cause_is_the_first_difference_in_the_lineage(story: Project) -> None:
+    assert story.path.is_dir()
+    one, other, worse = (find_version(what).manifest() for what in ("v1.0.0", "v1.1.0", "worse"))
+    threads = one.model.model_copy(update={"deterministic": False, "nondeterminism": "the order of threads"})
+
+    assert re.fullmatch(r"data: data/raw/penguins_v1\.0\.0\.parquet\..+ and \d+ more", likely_cause(one, other))
+    assert likely_cause(other, worse) == "parameters: estimator.C: 1.0 → 0.0001"
+    assert likely_cause(one, one).startswith("what was recorded is not what was made")
+    assert likely_cause(one.model_copy(update={"model": threads}), other) == "not deterministic: the order of threads"
+
+
+def test_the_report_has_a_line_for_each_file_and_a_verdict() -> None:
+    told = report(
+        Version("v1", "abc"),
+        [Outcome("a", identical=True, cause=None), Outcome("bb", identical=False, cause="data: x")],
+    )
+
+    assert told.lines == ["identical  a", "differs    bb  (data: x)", "v1: not rebuilt byte for byte from commit abc"]
+    assert not told.holds
+    assert report(Version("v1", "abc"), [Outcome("a", identical=True, cause=None)]).holds
 
 
 def test_raw_data_that_dvc_tracks_comes_from_the_cache_or_else_from_the_remote(
-    project: Project, tmp_path: Path
+    here: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    raw = project.path / "data/raw/penguins_v1.1.0.parquet"
-    project.run(f"git rm -q --cached {raw}")
-    project.run(f"dvc add -q {raw}")
-    project.run(f"dvc remote add -q -d storage {tmp_path / 'storage'}")
-    project.set(train__seed=7)
-    project.commit("Track the table with DVC")
-    project.run("dvc repro")
-    project.commit("Run the pipeline")
-    project.run("dvc push -q")
+    here.run(f"git rm -q --cached {SOURCE}")
+    here.run(f"dvc add -q {SOURCE}")
+    here.run(f"dvc remote add -q -d storage {tmp_path / 'storage'}")
+    here.set(train__seed=7)
+    here.commit("Track the table with DVC")
+    here.run("dvc repro")
+    here.commit("Run the pipeline")
+    here.run("dvc push -q")
+    assert run(VERSION, fresh_env=False).holds
+    assert f"fetching {SOURCE}\n" in capfd.readouterr().err
 
-    assert project.run(REBUILD).returncode == 0
+    shutil.rmtree(here.path / ".dvc/cache")
+    assert run(VERSION, fresh_env=False).holds
 
-    subprocess.run(["rm", "-rf", str(project.path / ".dvc/cache")], check=True)
-    assert project.run(REBUILD).returncode == 0
-
-    subprocess.run(["rm", "-rf", str(tmp_path / "storage")], check=True)
-    done = project.run(REBUILD, check=False)
-    assert done.returncode == 2
-    assert "neither the cache nor the remote has it; dvc push it where it is, then rebuild" in done.stderr
-
-
-def test_an_experiment_is_rebuilt_by_its_name(project: Project) -> None:
-    project.run("dvc exp run -q -n weaker -S estimators.logistic_regression.C=0.1")
-    project.run("git checkout -q .")
-
-    assert "rebuilt byte for byte" in project.run("python src/lineage.py rebuild weaker").stdout
+    shutil.rmtree(tmp_path / "storage")
+    shutil.rmtree(here.path / ".dvc/cache", ignore_errors=True)
+    with pytest.raises(Problem, match="neither the cache nor the remote has it; dvc push it where it is, then rebuild"):
+        run(VERSION, fresh_env=False)
 
 
-def test_a_version_that_is_not_there_is_an_error_with_the_nearest_name(project: Project) -> None:
-    done = project.run("python src/lineage.py rebuild v1.0.1", check=False)
+@pytest.mark.usefixtures("own")
+def test_an_experiment_is_rebuilt_by_its_name() -> None:
+    told = run("worse", fresh_env=False)
 
-    assert done.returncode == 2
-    assert done.stderr == "error: 'v1.0.1' is no version, revision or experiment; did you mean 'v1.0.0'?\n"
+    assert told.holds
+    assert told.lines[-1].startswith("v1.1.0: rebuilt byte for byte from commit ")
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_leaves_no_scratch_folder(project: Project, tmp_path: Path, sign: signal.Signals) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = [sys.executable, "src/lineage.py", "rebuild", "v1.0.0"]
+    command = [sys.executable, "src/lineage.py", "rebuild", VERSION]
     environment = os.environ | {"TMPDIR": str(scratch)}
     with subprocess.Popen(command, cwd=project.path, env=environment, stderr=subprocess.PIPE) as process:
         while process.poll() is None and not list(scratch.glob("rebuild-*/repository/.dvc/tmp")):

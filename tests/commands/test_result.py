@@ -1,34 +1,41 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answer import columns, short
+from commands.result import SHORTEST, table
 
 WORDS = st.text("abc", min_size=1, max_size=9)
 
 
 def test_columns_are_as_wide_as_their_longest_word() -> None:
-    assert columns([("a", "b", "c"), ("long", "b", "longer")]) == "a     b  c\nlong  b  longer"
+    assert table([("a", "b", "c"), ("long", "b", "longer")]) == ["a     b  c", "long  b  longer"]
 
 
 def test_rows_may_have_fewer_words_than_others() -> None:
-    assert columns([("a", "b", "c"), ("longer", "b")]) == "a       b  c\nlonger  b"
+    assert table([("a", "b", "c"), ("longer", "b")]) == ["a       b  c", "longer  b"]
 
 
-def test_no_rows_are_no_text() -> None:
-    assert columns([]) == ""
+def test_no_rows_give_no_lines() -> None:
+    assert table([]) == table([], 100) == []
 
 
 @given(st.lists(st.tuples(WORDS, WORDS, WORDS), min_size=1))
 def test_every_word_is_there_and_every_column_begins_at_one_place(rows: list[tuple[str, str, str]]) -> None:
-    lines = columns(rows).splitlines()
+    lines = table(rows)
 
     assert [tuple(line.split()) for line in lines] == rows
     assert len({tuple(word.start() for word in re.finditer(r"\S+", line)) for line in lines}) == 1
 
 
-@given(st.text("0123456789abcdef", max_size=64))
-def test_a_short_hash_is_the_beginning_of_the_whole_one(digest: str) -> None:
-    assert digest.startswith(short(digest))
-    assert len(short(digest)) == min(len(digest), 12)
+@pytest.mark.parametrize(
+    ("width", "line"), [(17, "aaaa  bbbbbbbbbbb"), (16, "aaaa  bbbbbbbbb…"), (1, "aaaa  bbbbbbb…")]
+)
+def test_the_widest_column_is_shortened_first_and_none_below_the_shortest(width: int, line: str) -> None:
+    assert table([("aaaa", "b" * 11)], width) == [line]
+
+
+@given(st.lists(st.tuples(*[st.text("ab", max_size=60)] * 3), min_size=1), st.integers(3 * SHORTEST + 4, 120))
+def test_every_line_fits_the_width(rows: list[tuple[str, str, str]], width: int) -> None:
+    assert all(len(line) <= width for line in table(rows, width))

@@ -1,0 +1,87 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from projects import MODELS, Project
+
+from commands.processes import Commands, fetched, scratch_clone
+from record.problem import Problem
+
+READ = "import os, sys; print(*[os.environ.get(name) for name in sys.argv[1:]])"
+
+
+def test_what_a_command_prints_is_read_and_a_failure_is_none() -> None:
+    assert Commands().read("-c", "print('some', 'words')") == "some words"
+    assert Commands().read("-c", "print('some'); raise SystemExit(3)") is None
+
+
+def test_what_a_command_prints_goes_to_stderr_or_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
+    assert Commands().run("-c", "print('told')")
+    assert not Commands().run("-c", "import sys; print('never'); sys.exit('never')", quiet=True)
+
+    assert capfd.readouterr() == ("", "told\n")
+
+
+def test_neither_a_hook_nor_a_run_of_dvc_leads_a_command_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["GIT_DIR", "GIT_INDEX_FILE", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"]
+    for name in (*names, "GIT_AUTHOR_NAME"):
+        monkeypatch.setenv(name, "elsewhere")
+
+    assert Commands().read("-c", READ, *names, "GIT_AUTHOR_NAME") == " ".join([*["None"] * len(names), "elsewhere"])
+
+
+def test_the_python_of_the_environment_is_the_first_on_the_path() -> None:
+    path = Commands().read("-c", READ, "PATH")
+
+    assert path
+    assert path.split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_a_file_is_fetched_as_the_commit_has_it_and_not_kept(here: Project) -> None:
+    whole = (here.path / MODELS[0]).read_bytes()
+    (here.path / MODELS[0]).write_bytes(b"another")
+    with fetched(Path(MODELS[0]), here.head()) as model:
+        assert model.read_bytes() == whole
+
+    assert not model.parent.exists()
+    with pytest.raises(Problem, match=rf"^--help: neither DVC's cache nor a remote has it as commit {here.head()} rec"):
+        fetched(Path("--help"), here.head(), quiet=True).__enter__()
+
+
+def test_a_scratch_clone_is_at_the_commit_without_tags_and_runs_no_hook(here: Project) -> None:
+    here.run("git tag penguins@v1.0.0")
+    hook = here.path / ".git/hooks/post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch {here.path / 'hooked'}\n")
+    hook.chmod(0o755)
+    commit = here.run("git rev-parse HEAD~1").stdout.strip()
+    with scratch_clone(commit) as folder:
+        clone = Project(folder)
+        assert clone.head() == commit
+        assert clone.run("git tag").stdout == clone.run("git status --porcelain").stdout == ""
+
+    assert not folder.exists()
+    assert not (here.path / "hooked").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are of POSIX")
+def test_interrupting_ends_what_the_command_has_started(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    child = f"import pathlib, time; time.sleep(1); pathlib.Path({str(tmp_path / 'late')!r}).touch()"
+    touch = f"import subprocess, sys; open({str(started)!r}, 'w').close()"
+    parent = f"{touch}; subprocess.run([sys.executable, '-c', {child!r}])"
+    script = f"from commands.processes import Commands; Commands().run('-c', {parent!r})"
+    source = Path(__file__).parent.parent.parent / "src"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(source)}, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None and not started.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+
+    time.sleep(1.5)
+    assert process.returncode != 0
+    assert not (tmp_path / "late").exists()

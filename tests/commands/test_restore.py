@@ -1,0 +1,113 @@
+"""A version's bytes are put back: from the workspace, the cache, the remote, or a rebuild."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+from projects import MODELS, PACKAGE, VERSION, Project, append
+from tables import seal
+
+from commands.restore import run
+from record.models import MANIFEST, MODEL, POINTER, REQUIREMENTS, SUMS
+from record.problem import Problem
+
+
+@pytest.fixture
+def left(moved_on: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Two released versions in a clone with a remote, in which the test runs."""
+    monkeypatch.chdir(moved_on.path)
+    return moved_on
+
+
+def without_cache(project: Project) -> None:
+    shutil.rmtree(project.path / ".dvc/cache")
+
+
+def corrupt(project: Project) -> None:
+    """Every object of the cache has another first byte, and DVC believes that it is right."""
+    for cached in (project.path / ".dvc/cache/files").rglob("*"):
+        if cached.is_file():
+            cached.chmod(0o644)
+            cached.write_bytes(b"x" + cached.read_bytes()[1:])
+            cached.chmod(0o444)
+
+
+@pytest.mark.parametrize("version", ["v1.0.0", "v1.1.0"])
+@pytest.mark.parametrize("harm", [lambda project: None, without_cache, corrupt], ids=["cache", "remote", "corrupt"])
+def test_a_removed_version_is_whole_again(left: Project, version: str, harm: Callable[[Project], None]) -> None:
+    commit = left.run(f"git rev-parse penguins@{version}^{{}}").stdout.strip()
+    before = left.snapshot(f"models/{version}")
+    shutil.rmtree(left.path / "models" / version)
+    harm(left)
+    told = run(version, fresh_env=False)
+    after = left.snapshot(f"models/{version}")
+
+    assert {
+        path: after[path] for path in before if not path.endswith((".gitignore", POINTER))
+    }.items() <= before.items()
+    assert f"models/{version}/{MODEL}" in after
+    assert (version == "v1.1.0") or f"{PACKAGE}/{POINTER}" in after
+    assert told.lines == [f"models/{version}: restored from commit {commit}, and intact"]
+    assert told.facts["commit"] == commit
+
+
+@pytest.mark.parametrize("name", [MANIFEST, REQUIREMENTS, SUMS, MODEL])
+def test_a_damaged_file_is_put_back_and_a_whole_model_is_not_fetched(left: Project, name: str) -> None:
+    before = left.snapshot(PACKAGE)
+    append(left.path / PACKAGE / name)
+    if name != MODEL:
+        without_cache(left)
+        left.run("dvc remote remove storage")
+    run(VERSION, fresh_env=False)
+
+    assert left.snapshot(PACKAGE) == before
+
+
+def test_an_experiment_is_restored_over_a_package_that_a_commit_has(own: Project) -> None:
+    before = own.snapshot("models/v1.0.0")
+    told = run("forest", fresh_env=False)
+
+    assert told.facts["version"] == "v1.1.0"
+    assert own.run("git diff --stat refs/exps/exec/EXEC_NONE", check=False).returncode != 0
+    assert own.ask("show v1.1.0 --json").stdout == own.ask("show forest --json").stdout
+    assert own.snapshot("models/v1.0.0") == before
+
+
+def test_where_nobody_has_the_bytes_they_are_made_again(here: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    before = here.snapshot(PACKAGE)
+    (here.path / MODELS[0]).unlink()
+    without_cache(here)
+    run(VERSION, fresh_env=False)
+
+    assert here.snapshot(PACKAGE) == before
+    assert "; rebuilding it\n" in capfd.readouterr().err
+
+
+def test_a_rebuild_with_other_bytes_is_not_put_in_place(here: Project) -> None:
+    seal(here.path / PACKAGE, b"another model")
+    here.commit("Record what was never made")
+    (here.path / MODELS[0]).unlink()
+
+    with pytest.raises(Problem) as caught:
+        run(VERSION, fresh_env=False)
+    assert caught.value.lines == (
+        f"{MODELS[0]}: a rebuild made other bytes; python src/lineage.py rebuild {here.head()} says what differs",
+        "where another clone has the right ones, dvc push them there, then restore",
+    )
+    assert not (here.path / MODELS[0]).exists()
+
+
+def test_an_intact_package_that_no_commit_has_is_not_lost(here: Project) -> None:
+    seal(here.path / PACKAGE, metrics={})
+    before = here.snapshot(PACKAGE)
+
+    with pytest.raises(Problem, match="another intact package is there that no commit has; commit it or move it away"):
+        run(VERSION, fresh_env=False)
+    assert here.snapshot(PACKAGE) == before
+
+
+def test_a_version_that_no_commit_has_cannot_be_restored(here: Project) -> None:
+    shutil.copytree(PACKAGE, here.path / "models/v2.0.0")
+
+    with pytest.raises(Problem, match=r"^models/v2.0.0/manifest.json: no commit has it, so there is nothing to"):
+        run("v2.0.0", fresh_env=False)
