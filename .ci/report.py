@@ -20,6 +20,7 @@ import vl_convert
 
 PIXELS = 2  # for each point of a plot, so that it is sharp on a dense screen
 LONGEST = 30_000  # characters of the lineage; a comment has room for 65,536
+FOLDS = "folds"
 RESULTS = ("dvc.lock", "models", "reports")
 LINEAGE = (sys.executable, "src/lineage.py", "diff")
 
@@ -60,19 +61,19 @@ def stale() -> Iterator[str]:
 
 
 def table(changes: Iterable[dict[str, Any]]) -> str:
-    """Names and values, before and after."""
-    rows = [[change["name"], *(_value(change[key]) for key in ("before", "after"))] for change in changes]
+    """Names and values, before and after; the score on each fold is left out, as in what `diff` says to a person."""
+    rows = [[word(change[key]) for key in ("name", "before", "after")] for change in changes if change["name"] != FOLDS]
     if not rows:
         return "<p>None changed.</p>"
     cells = ["".join(f"<td>{code(cell)}</td>" for cell in row) for row in rows]
-    return "\n".join(["<table>", "<tr><th></th><th>before</th><th>after</th></tr>", *map(_row, cells), "</table>"])
+    head = "<tr><th></th><th>before</th><th>after</th></tr>"
+    return "\n".join(["<table>", head, *(f"<tr>{row}</tr>" for row in cells), "</table>"])
 
 
-def _row(cells: str) -> str:
-    return f"<tr>{cells}</tr>"
-
-
-def _value(value: Any) -> str:
+def word(value: Any) -> str:
+    """A value as a person reads it."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -114,8 +114,9 @@ def append(path: Path, content: bytes = b"\n") -> None:
 
 
 def recipe(title: str) -> str:
-    """The shell commands of the README's recipe that begins with this title in bold."""
-    section = README.partition(f"**{title}")[2].partition("\n**")[0]
+    """The shell commands of the recipe that begins with this title in bold, in the README or in docs/recipes.md."""
+    pages = README + (CHECKOUT / "docs/recipes.md").read_text(encoding="utf-8")
+    section = pages.partition(f"**{title}")[2].partition("\n**")[0]
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL))
 
 

@@ -224,7 +224,7 @@ def value_at(values: Mapping[str, Any], name: str) -> Any:
     found: Any = values
     for key in re.findall(r"[^.\[\]]+", name):
         if isinstance(found, list):
-            found = found[int(key)] if key.isdigit() and int(key) < len(found) else None
+            found = found[int(key)] if key.isdecimal() and int(key) < len(found) else None
         else:
             found = found.get(key) if isinstance(found, Mapping) else None
     return found

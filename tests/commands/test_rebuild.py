@@ -14,8 +14,8 @@ import pytest
 from projects import PACKAGE, SOURCE, VERSION, Project
 from tables import seal
 
-from commands.rebuild import Outcome, committed, likely_cause, report, run
-from commands.versions import Version, find_version
+from commands.rebuild import Outcome, likely_cause, report, run
+from commands.versions import Version, commit_that_made, find_version
 from record.problem import Problem
 
 PREPARED = r"(path: data/prepared\n\s+hash: md5\n\s+md5: )\w{32}\.dir"
@@ -41,11 +41,13 @@ def test_a_version_is_rebuilt_byte_for_byte_and_nothing_of_the_callers_is_touche
 
 
 def test_a_package_that_no_commit_has_is_not_rebuilt(here: Project) -> None:
-    assert committed(Version(VERSION)) == Version(VERSION, here.head())
+    assert commit_that_made(Version(VERSION)) == here.head()
 
     seal(here.path / PACKAGE, metrics={})
-    with pytest.raises(Problem, match=rf"^{MANIFEST}: no commit holds it as it is; commit it, then rebuild$"):
-        committed(Version(VERSION))
+    with pytest.raises(
+        Problem, match=rf"^{MANIFEST}: no commit holds it as it is, with the dvc.lock of that run; commit them, then"
+    ):
+        commit_that_made(Version(VERSION))
 
 
 def test_everything_that_was_edited_and_committed_is_found(here: Project) -> None:
@@ -83,7 +85,7 @@ def test_the_report_has_a_line_for_each_file_and_a_verdict() -> None:
 
     assert told.lines == ["identical  a", "differs    bb  (data: x)", "v1: not rebuilt byte for byte from commit abc"]
     assert not told.holds
-    assert report(Version("v1", "abc"), [Outcome("a", identical=True, cause=None)]).holds
+    assert report(Version("v1", "abc"), [same]).holds
 
 
 def test_raw_data_that_dvc_tracks_comes_from_the_cache_or_else_from_the_remote(

@@ -33,8 +33,8 @@ def corrupt(project: Project) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1.0.0", "v1.1.0"])
-@pytest.mark.parametrize("harm", [lambda project: None, without_cache, corrupt], ids=["cache", "remote", "corrupt"])
-def test_a_removed_version_is_whole_again(left: Project, version: str, harm: Callable[[Project], None]) -> None:
+@pytest.mark.parametrize("harm", [Project.head, without_cache, corrupt], ids=["cache", "remote", "corrupt"])
+def test_a_removed_version_is_whole_again(left: Project, version: str, harm: Callable[[Project], object]) -> None:
     commit = left.run(f"git rev-parse penguins@{version}^{{}}").stdout.strip()
     before = left.snapshot(f"models/{version}")
     shutil.rmtree(left.path / "models" / version)
@@ -42,9 +42,8 @@ def test_a_removed_version_is_whole_again(left: Project, version: str, harm: Cal
     told = run(version, fresh_env=False)
     after = left.snapshot(f"models/{version}")
 
-    assert {
-        path: after[path] for path in before if not path.endswith((".gitignore", POINTER))
-    }.items() <= before.items()
+    kept = [path for path in before if not path.endswith((".gitignore", POINTER))]
+    assert [after[path] for path in kept] == [before[path] for path in kept]
     assert f"models/{version}/{MODEL}" in after
     assert (version == "v1.1.0") or f"{PACKAGE}/{POINTER}" in after
     assert told.lines == [f"models/{version}: restored from commit {commit}, and intact"]
@@ -68,7 +67,6 @@ def test_an_experiment_is_restored_over_a_package_that_a_commit_has(own: Project
     told = run("forest", fresh_env=False)
 
     assert told.facts["version"] == "v1.1.0"
-    assert own.run("git diff --stat refs/exps/exec/EXEC_NONE", check=False).returncode != 0
     assert own.ask("show v1.1.0 --json").stdout == own.ask("show forest --json").stdout
     assert own.snapshot("models/v1.0.0") == before
 

@@ -151,7 +151,8 @@ def test_every_recorded_command_is_that_of_the_declared_stage_and_of_no_other() 
         ("a/${data.path}/b", "a/x.csv/b"),
         ("${ data.path }-${n}", "x.csv-0.5"),
         ("--flag ${flag}", "--flag true"),
-        ("${item} ${data} ${l[0]} ${data.path.more}", "* * * *"),
+        ("${l[0]} ${l[7]} ${l[²]}", "1 * *"),
+        ("${item} ${data} ${data.path.more}", "* * *"),
         ("plain $HOME", "plain $HOME"),
     ],
 )

@@ -1,12 +1,10 @@
-"""Kill the pipeline at random moments and see what is lost: `python tests/faults.py --kills 200 --seed 1`.
+"""Kill the pipeline at random moments and see what is lost.
 
 Each kill hits a copy of a repository in which v1.0.0 is released and v1.1.0 is being made. SIGKILL goes to the whole
 process group, at a uniformly random moment of what the command usually takes. Then the same command, or else the one of
-the README's recipe, must bring a whole, verified package back. Writes the table of docs/faults.md to stdout and every
-bad outcome to stderr; takes some ten seconds a kill. Nothing of the checkout is changed.
+the README's recipe, must bring a whole, verified package back.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -16,18 +14,16 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conftest import ENVIRONMENT, Project, clone_of_checkout, recipe
+from projects import Project, recipe
 
 OBJECT = re.compile(r"files/md5/(?P<start>[0-9a-f]{2})/(?P<rest>[0-9a-f]{30})(\.dir)?")
-STRANGER = re.compile(r"'?([^':]+)'?:? is no file of a package; remove it")
+EXTRA = re.compile(r"'([^']+)' is not part of a package; remove it")
 LARGE = 48 * 1024 * 1024  # bytes; what makes a push or a pull last long enough to be hit
 LATER = 1.1  # a moment may be this much later than what the command usually takes
 
@@ -35,7 +31,7 @@ NEW = "models/v1.1.0"
 RELEASED = ("models/v1.0.0", "data/raw")
 COMMITTED = "models/v1.0.0 data/raw src params.yaml dvc.yaml requirements.txt"
 
-MENDING = "the README's command"
+FROM_README = "the README's command"
 REMOVAL = "rm the file that verify names"
 
 
@@ -114,7 +110,7 @@ def make_bases(finished: Project, folder: Path) -> Bases:
     """Release v1.0.0, ask for v1.1.0 made of other rows, and keep a copy after each stage of the way there."""
     asked = finished.copy(folder / "asked")
     (asked.path / ".git/info/exclude").write_text("/storage/\n")
-    asked.run("python src/lineage.py release")
+    asked.ask("release")
     released = asked.snapshot(*RELEASED)
     asked.set(prepare__seed=7, train__seed=7, package__version="v1.1.0")
     asked.commit("Ask for v1.1.0")
@@ -202,7 +198,7 @@ def lost(project: Project, bases: Bases, before: dict[str, bool], *, pulled: boo
 
 def unsound(project: Project, bases: Bases) -> Iterator[str]:
     """What keeps the project from being finished: both versions hold, the new one is as if nothing had happened."""
-    verified = project.run("python src/lineage.py verify v1.0.0 v1.1.0", check=False)
+    verified = project.ask("verify v1.0.0 v1.1.0", check=False)
     if verified.returncode != 0:
         yield f"verify: {verified.stdout}{verified.stderr}"
     if lineage_of(project, "v1.1.0") != bases.made:
@@ -223,21 +219,21 @@ def recover(project: Project, again: str) -> tuple[str, ...]:
     commands = [again]
     done = project.run(again, check=False)
     if done.returncode != 0:
-        commands.append(MENDING)
+        commands.append(FROM_README)
         done = project.type(recipe("After a crash"), check=False)
         if done.returncode == 0 and again != "dvc repro":
             done = project.run(again, check=False)
     if done.returncode != 0:
         return (*commands, f"failed: {done.stderr.strip()}")
-    return (*commands, *remove_strangers(project))
+    return (*commands, *remove_extra_files(project))
 
 
-def remove_strangers(project: Project) -> Iterator[str]:
+def remove_extra_files(project: Project) -> Iterator[str]:
     """Remove the files that `verify` says to remove: DVC leaves some when it ends while it copies from its cache."""
-    said = project.run("python src/lineage.py verify --json", check=False).stdout
+    said = project.ask("verify --json", check=False).stdout
     for verdict in json.loads(said or "[]"):
         for problem in verdict["problems"]:
-            if found := STRANGER.fullmatch(problem):
+            if found := EXTRA.fullmatch(problem):
                 (project.path / "models" / verdict["version"] / found[1]).unlink()
                 yield REMOVAL
 
@@ -262,10 +258,11 @@ def try_kill(bases: Bases, target: Target, chance: random.Random, folder: Path) 
 
 
 def try_kills(bases: Bases, kills: int, seed: int, folder: Path, jobs: int = 1) -> Iterator[Outcome]:
-    """Kill targets that are chosen by weight at moments that are chosen by chance; each target at least once."""
+    """Kill targets that are chosen by weight at moments that are chosen by chance; the likeliest targets first."""
     chance = random.Random(seed)  # noqa: S311 - a moment, not a secret
-    chosen = [*TARGETS, *chance.choices(TARGETS, [target.weight for target in TARGETS], k=kills)][:kills]
-    for target in TARGETS:
+    first = sorted(TARGETS, key=lambda target: -target.weight)
+    chosen = [*first, *chance.choices(TARGETS, [target.weight for target in TARGETS], k=kills)][:kills]
+    for target in dict.fromkeys(chosen):
         bases.usual_duration(target, folder / "measured")
     chances = [random.Random(chance.random()) for _ in chosen]  # noqa: S311
     with ThreadPoolExecutor(jobs) as pool:
@@ -284,41 +281,9 @@ def table(outcomes: list[Outcome]) -> Iterator[str]:
         counts = (
             len(mine),
             sum(len(outcome.commands) == 1 for outcome in mine),
-            sum(MENDING in outcome.commands for outcome in mine),
+            sum(FROM_README in outcome.commands for outcome in mine),
             sum(REMOVAL in outcome.commands for outcome in mine),
             sum(bool(outcome.losses) for outcome in mine),
             sum(bool(outcome.leftovers) for outcome in mine),
         )
         yield f"| `{target.command}` | {target.base} | {moment} | {' | '.join(map(str, counts))} |"
-
-
-def main() -> None:
-    """Kill as often as the command line asks; exit 1 when anything was lost."""
-    parser = argparse.ArgumentParser(description="Kill the pipeline at random moments and see what is lost.")
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1, help="decides targets and moments")
-    parser.add_argument("--jobs", type=int, default=1, help="how many at once")
-    asked = parser.parse_args()
-    os.environ.update(ENVIRONMENT)
-    outcomes = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"):
-            os.environ[name] = str(Path(scratch) / name.lower())
-        finished = clone_of_checkout(Path(scratch) / "finished")
-        finished.run("dvc repro")
-        finished.run("git add -A")
-        finished.run("git commit -q --allow-empty -m 'Run the pipeline'")
-        bases = make_bases(finished, Path(scratch))
-        for number, outcome in enumerate(try_kills(bases, asked.kills, asked.seed, Path(scratch), asked.jobs), 1):
-            outcomes.append(outcome)
-            bad = [*outcome.losses, *outcome.leftovers, *(outcome.commands if len(outcome.commands) > 1 else ())]
-            target, moment = outcome.target, outcome.moment
-            when = f"{target.command} ({target.base}) {moment:.2f} s after {target.since}"
-            words = "\n  ".join([f"{number}: {when}", *bad])
-            sys.stderr.write(f"{words}\n")
-    sys.stdout.write("\n".join(table(outcomes)) + "\n")
-    sys.exit(any(outcome.losses for outcome in outcomes))
-
-
-if __name__ == "__main__":
-    main()

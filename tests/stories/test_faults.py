@@ -1,6 +1,7 @@
 """Nothing that was whole is lost, and one command brings the rest back: killed, full, read-only, twice at once, cut."""
 
 import os
+import pickle
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,20 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Project
-from faults import MENDING, Bases, leftovers, lost, make_bases, objects, recover, start, table, try_kills, unsound
+from faults import FROM_README, Bases, leftovers, lost, make_bases, objects, recover, start, table, try_kills, unsound
+from projects import Project, built_once
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills process groups, mounts and changes modes")
 
-KILLS = 20
-MISSING = [196, 8]  # KiB that the disk lacks for the package; beyond it, DVC's cache needs some too
+FEW = 2
+MANY = int(os.environ.get("KILLS", "30"))
 MODEL = "models/v1.0.0/model.joblib"
 RWLOCK = b'{"dvc.lock": {"write": {"pid": 7, "cmd": "dvc repro"}}}'
 
 
 @pytest.fixture(scope="module")
 def bases(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Bases:
-    return make_bases(finished, tmp_path_factory.mktemp("bases"))
+    def build(folder: Path) -> None:
+        (folder / "bases.pickle").write_bytes(pickle.dumps(make_bases(finished, folder)))
+
+    folder = built_once(tmp_path_factory, "bases", build)
+    found: Bases = pickle.loads((folder / "bases.pickle").read_bytes())  # noqa: S301 - written above
+    return found
 
 
 def mount(*arguments: str | Path) -> None:
@@ -73,20 +79,24 @@ def assert_whole(project: Project, bases: Bases, before: dict[str, bool]) -> Non
     assert [*lost(project, bases, before), *unsound(project, bases), *leftovers(project)] == []
 
 
+@pytest.mark.parametrize("kills", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 def test_a_kill_at_any_moment_loses_nothing_and_documented_commands_bring_all_back(
-    bases: Bases, tmp_path: Path
+    bases: Bases, tmp_path: Path, kills: int
 ) -> None:
-    """The long mode is `python tests/faults.py --kills 200`; its figures and the commands stand in docs/faults.md."""
-    outcomes = list(try_kills(bases, KILLS, seed=1, folder=tmp_path))
+    """`KILLS=220 SEED=2 pytest -m long -rP tests/stories/test_faults.py -k kill` prints the table of docs/faults.md."""
+    seed = int(os.environ.get("SEED", "1"))
+    outcomes = list(try_kills(bases, kills, seed, tmp_path, jobs=2 if kills == MANY else 1))
+    figures = "\n".join(table(outcomes))
+    print(figures)  # noqa: T201 - for docs/faults.md
 
     bad = [outcome for outcome in outcomes if outcome.losses or any("failed" in done for done in outcome.commands)]
-    assert not bad, "\n".join([*map(str, bad), *table(outcomes)])
-    assert len(outcomes) == KILLS
+    assert not bad, "\n".join([*map(str, bad), figures])
+    assert len(outcomes) == kills
 
 
-@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("empty", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("file", ["dvc.lock", ".dvc/tmp/rwlock"])
-def test_a_file_that_dvc_was_killed_while_writing_is_mended_by_the_readmes_command(
+def test_a_file_that_dvc_was_killed_while_writing_is_repaired_by_the_readmes_command(
     bases: Bases, tmp_path: Path, file: str, empty: bool
 ) -> None:
     project = bases.copy("trained", tmp_path / "project")
@@ -97,11 +107,11 @@ def test_a_file_that_dvc_was_killed_while_writing_is_mended_by_the_readmes_comma
     stopped = project.run("dvc repro", check=False).returncode != 0
 
     assert stopped or empty
-    assert recover(project, "dvc repro") == ("dvc repro", MENDING)[: 1 + stopped]
+    assert recover(project, "dvc repro") == ("dvc repro", FROM_README)[: 1 + stopped]
     assert_whole(project, bases, before)
 
 
-@pytest.mark.parametrize("missing", MISSING)
+@pytest.mark.parametrize("missing", [8, pytest.param(196, marks=pytest.mark.long)])  # KiB for the package
 def test_a_full_disk_loses_nothing_and_documented_commands_go_on_once_there_is_room(
     bases: Bases, tmp_path: Path, missing: int
 ) -> None:
@@ -118,11 +128,13 @@ def test_a_full_disk_loses_nothing_and_documented_commands_go_on_once_there_is_r
         assert done.returncode != 0
         assert "Traceback" not in done.stderr
         assert lost_at_once == []
-        assert recover(project, "dvc repro") in {("dvc repro",), ("dvc repro", MENDING)}  # the lock may be cut
+        assert recover(project, "dvc repro") in {("dvc repro",), ("dvc repro", FROM_README)}  # the lock may be cut
         assert_whole(project, bases, before)
 
 
-@pytest.mark.parametrize("folder", ["data/prepared", "models", "reports", ".dvc/cache"])
+@pytest.mark.parametrize(
+    "folder", ["models", *(pytest.param(f, marks=pytest.mark.long) for f in ("data/prepared", "reports", ".dvc/cache"))]
+)
 def test_a_folder_that_cannot_be_written_is_named_and_costs_nothing(bases: Bases, tmp_path: Path, folder: str) -> None:
     project = bases.copy("asked", tmp_path / "project")
     before = objects(project.path / ".dvc/cache")
@@ -148,7 +160,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_waits_or_says_what_blocks_i
     assert_whole(project, bases, before)
 
 
-def test_a_corrupt_cache_object_is_checked_out_silently_found_by_verify_and_mended_by_restore(
+def test_a_corrupt_cache_object_is_checked_out_silently_found_by_verify_and_repaired_by_restore(
     bases: Bases, tmp_path: Path
 ) -> None:
     project = bases.copy("unshared", tmp_path / "project")
@@ -159,11 +171,11 @@ def test_a_corrupt_cache_object_is_checked_out_silently_found_by_verify_and_mend
     (project.path / MODEL).unlink()
 
     project.run("dvc checkout")
-    found = project.run("python src/lineage.py verify v1.0.0", check=False)
+    found = project.ask("verify v1.0.0", check=False)
     assert found.returncode == 1
     assert "model.joblib: is not what SHA256SUMS says; restore it" in found.stdout
 
-    project.run("python src/lineage.py restore v1.0.0")
+    project.ask("restore v1.0.0")
     assert_whole(project, bases, before)
 
 
