@@ -28,7 +28,8 @@ with importing():
     from record.tracking import LOCK, PACKAGE, PACKAGE_AGAIN, PIPELINE, Stage
 
 REQUIREMENTS = Path("requirements.txt")
-CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
+CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js"}
+SETTINGS = {".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
 
 
 def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
@@ -77,22 +78,22 @@ def hashes_now(stages: dict[str, Stage]) -> dict[str, str]:
 
 
 def is_data(path: str) -> bool:
-    """Whether a file that no stage made is data: what DVC tracks, what is in data/, and what is not code elsewhere."""
-    if path.startswith("data/") or tracking.pointer_to(path, tracking.read_workspace):
-        return True
+    """Whether what no stage made is data: what DVC tracks, what is in data/, and what is not code elsewhere."""
     name = Path(path)
-    return (
-        "://" not in path
-        and not name.is_dir()
-        and name.suffix.lower() not in CODE
-        and not name.match("requirements*.txt")
-    )
+    if "://" in path or tracking.is_inside(path, "data") or tracking.pointer_to(path, tracking.read_workspace):
+        return "://" not in path
+    if name.is_dir():
+        return not any(file.suffix.lower() in CODE for file in tracking.files_in(name))
+    return name.suffix.lower() not in CODE | SETTINGS and not name.match("requirements*.txt")
 
 
-def describe_inputs(paths: list[str], rows: dict[str, int]) -> list[manifest.Input]:
+def describe_inputs(stages: dict[str, Stage], rows: dict[str, int]) -> list[manifest.Input]:
     """The data files that no stage made, those of a folder one by one."""
-    files = [file for path in map(Path, paths) for file in (tracking.files_in(path) if path.is_dir() else [path])]
-    found = [(file.as_posix(), digest(file)) for file in files]
+    outs = [out for stage in stages.values() for out in stage.outs]
+    paths = [Path(path) for path in tracking.inputs_of(stages) if is_data(path)]
+    files = [file.as_posix() for path in paths for file in (tracking.files_in(path) if path.is_dir() else [path])]
+    raw = [file for file in files if not any(tracking.is_inside(file, out) for out in outs)]
+    found = [(file, digest(Path(file))) for file in raw if Path(file).name != ".gitignore"]
     refuse_if(
         f"{path}: is a link, and not to DVC's cache; put the file itself there, or dvc add it"
         for path, hashed in found
@@ -166,9 +167,11 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
     profile = Profile.read(notes.PREPARED / notes.PROFILE)
     description = Description.read(candidate / notes.DESCRIPTION)
     used = {key: value for s in stages.values() for key, value in s.params.get(PARAMETERS.as_posix(), {}).items()}
+    inputs = describe_inputs(stages, {used["data"]["path"]: profile.rows.read})
     read = tracking.inputs_of(stages)
-    inputs = describe_inputs([path for path in read if is_data(path)], {used["data"]["path"]: profile.rows.read})
-    code = {path: md5 for path, md5 in read.items() if not is_data(path) and "://" not in path}
+    code = {
+        path: md5 for path, md5 in read.items() if not (is_data(path) or tracking.makers(path, stages) or "://" in path)
+    }
     decisive = code | {entry.path: entry.md5 for entry in inputs}
     settings_files = {path.as_posix(): digest(path).md5 for path in (PARAMETERS, PIPELINE)}
     return Manifest(

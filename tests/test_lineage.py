@@ -37,10 +37,9 @@ def test_a_yes_is_on_stdout_alone_and_as_json_the_same_each_time(story: Project,
     assert {done.stderr for done in (told, once, again)} == {""}
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 @pytest.mark.parametrize("asked", ["list", "show v1.1.0", "diff v1.0.0 v1.1.0"])
-def test_a_terminal_that_lacks_a_character_still_gets_the_answer(story: Project, asked: str, encoding: str) -> None:
-    done = story.ask(asked, PYTHONIOENCODING=encoding)
+def test_a_terminal_that_lacks_a_character_still_gets_the_answer(story: Project, asked: str) -> None:
+    done = story.ask(asked, PYTHONIOENCODING="ascii")
 
     assert done.stdout.strip()
     assert done.stderr == ""
@@ -168,7 +167,7 @@ def forged(_story: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
         ("diff v1.0.0 v1.1.0", 0),
         ("diff HEAD main", 0),
         (f"trace {'0' * 32}", 0),
-        (f"trace '{EVIL}'", 2),
+        (f"trace '{EVIL}.'", 2),
         (f"show '{EVIL}'", 2),
         ("release", 1),
         ("restore next", 0),

@@ -193,9 +193,24 @@ def origins(repository: Project, tmp_path: Path) -> Project:
     return other
 
 
+def reading(*paths: str, made: str = "out") -> dict[str, Stage]:
+    """A chain of one stage that reads these paths."""
+    return {"stage": Stage(cmd="", deps=dict.fromkeys(paths, A), outs={made: A})}
+
+
+def test_of_a_folder_in_which_a_stage_writes_too_the_other_files_are_inputs(repository: Project) -> None:
+    for name in ("made.csv", "raw.csv", "deep/raw.csv", ".gitignore"):
+        (repository.path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository.path / "data" / name).write_text(name)
+
+    found = package.describe_inputs(reading("data", made="data/made.csv"), {})
+
+    assert [entry.path for entry in found] == ["data/deep/raw.csv", "data/raw.csv"]
+
+
 def test_the_origin_of_an_input_is_what_its_pointer_names(origins: Project) -> None:
     files = ["kept.csv", "imported.csv", "fetched.csv", "added"]
-    kept, imported, fetched, added = package.describe_inputs(files, {"kept.csv": 10})
+    added, fetched, imported, kept = package.describe_inputs(reading(*files), {"kept.csv": 10})
     nothing = {"url": None, "path": None, "revision": None, "etag": None}
 
     assert (kept.origin, kept.rows, kept.sha256) == (None, 10, digest(Path("kept.csv")).sha256)
@@ -225,12 +240,12 @@ def test_an_input_that_is_a_link_is_refused_unless_it_leads_to_dvcs_cache(reposi
     repository.run("dvc config -q cache.type symlink")
     repository.run("dvc add -q table.csv")
     Path("link.csv").symlink_to("outside.csv")
-    (entry,) = package.describe_inputs(["table.csv"], {})
+    (entry,) = package.describe_inputs(reading("table.csv"), {})
 
     assert Path("table.csv").is_symlink()
     assert entry.md5 == md5_of(b"1")
     with pytest.raises(Problem, match=r"^link\.csv: is a link, and not to DVC's cache; put the file itself there"):
-        package.describe_inputs(["table.csv", "link.csv"], {})
+        package.describe_inputs(reading("table.csv", "link.csv"), {})
 
 
 @pytest.mark.usefixtures("repository")

@@ -10,6 +10,7 @@ from commands.result import Result
 from commands.versions import Version, commit_that_made, commits_holding, find_version
 from record import models, tracking
 from record.checksums import digest
+from record.files import write
 from record.manifest import Manifest
 from record.parameters import read_parameters
 from record.problem import Problem, refuse_if, say
@@ -23,10 +24,19 @@ def run(version: str, fresh_env: bool) -> Result:
     requirements = source.read(source.folder / models.REQUIREMENTS) or b""
     with whole_model(source, manifest, fresh_env) as model:
         models.write_package(source.folder, model, manifest, requirements)
+    keep_in_cache(source.folder / models.MODEL, manifest.model.md5)
     refuse_if(models.check_package(models.read_package(source.folder), source.name)[1])
     models.keep_others(read_parameters().package.version)
     facts = {"version": source.name, "commit": source.commit, "model": manifest.model.sha256}
     return Result(facts, [f"{source.folder}: restored from commit {source.commit}, and intact"])
+
+
+def keep_in_cache(model: Path, md5: str) -> None:
+    """Put the bytes into DVC's cache where it lacks them, so that DVC itself can bring them back the next time."""
+    cached = tracking.cached(md5)
+    if not cached.exists():
+        write(cached, model.read_bytes())
+        cached.chmod(0o444)  # as DVC protects its objects
 
 
 def in_commit(version: Version) -> Version:

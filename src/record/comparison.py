@@ -63,9 +63,11 @@ def _grouped(manifest: Manifest) -> dict[str, dict[str, Any]]:
 
 def code_of(manifest: Manifest) -> dict[str, str]:
     """What the stages read that is neither data nor made by one of them: code and requirements; path → MD5."""
-    data = [entry.path for entry in manifest.inputs]
+    others = [entry.path for entry in manifest.inputs] + [
+        out for stage in manifest.stages.values() for out in stage.outs
+    ]
     read = inputs_of(manifest.stages)
-    return {path: md5 for path, md5 in read.items() if not any(overlap(path, entry) for entry in data)}
+    return {path: md5 for path, md5 in read.items() if not any(overlap(path, other) for other in others)}
 
 
 def _other_parameters(manifest: Manifest) -> dict[str, Any]:

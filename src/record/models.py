@@ -114,6 +114,8 @@ def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: boo
                 if name != MODEL or with_model:
                     package.texts[name] = file.read() if name == MODEL else read_text(file, name)
                 package.digests[name] = digest_of(BytesIO(package.texts[name]) if name in package.texts else file)
+        except CannotAsk:
+            raise
         except Problem as problem:
             package.unreadable[name] = problem
     return package

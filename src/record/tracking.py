@@ -241,12 +241,16 @@ def recorded_stages(read: Read) -> dict[str, Stage]:
         raise Problem(f"{LOCK}: not found; dvc repro writes it")
     declared = declared_stages(read)
     stages = {name: (stage, declared.get(name.partition("@")[0])) for name, stage in parse_lock(content).items()}
-    return {name: _moved(stage, known.wdir) for name, (stage, known) in stages.items() if known}
+    return {name: _moved(name, stage, known.wdir) for name, (stage, known) in stages.items() if known}
 
 
-def _moved(stage: Stage, wdir: str) -> Stage:
+def _moved(name: str, stage: Stage, wdir: str) -> Stage:
     if wdir == ".":
         return stage
+    if "*" in wdir:
+        raise Problem(
+            f"{PIPELINE}: stage '{name}': its wdir is a template, so its files are not found; use paths instead"
+        )
     return stage.model_copy(
         update={key: {_join(wdir, path): md5 for path, md5 in getattr(stage, key).items()} for key in ("deps", "outs")}
     )
@@ -254,7 +258,7 @@ def _moved(stage: Stage, wdir: str) -> Stage:
 
 def overlap(one: str, other: str) -> bool:
     """Whether two paths are the same, or one is inside of the other."""
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    return is_inside(one, other) or is_inside(other, one)
 
 
 def makers(path: str, stages: Mapping[str, Stage]) -> list[str]:
@@ -281,9 +285,18 @@ def ancestors(stages: Mapping[str, Stage], ends: Iterable[str]) -> dict[str, Sta
 
 
 def inputs_of(stages: Mapping[str, Stage]) -> dict[str, str]:
-    """What stages read and none of them made, by path: raw data, code and requirements; sorted."""
+    """What stages read and none of them made, by path: raw data, code and requirements; sorted.
+
+    A folder in which a stage writes as well is among them, since it can have files that no stage made.
+    """
     read = {dep: md5 for stage in stages.values() for dep, md5 in stage.deps.items()}
-    return {path: read[path] for path in sorted(read) if not makers(path, stages)}
+    outs = [out for stage in stages.values() for out in stage.outs]
+    return {path: read[path] for path in sorted(read) if not any(is_inside(path, out) for out in outs)}
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path is a folder, or in it."""
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def unrecorded(paths: Iterable[str], stages: Mapping[str, Stage]) -> Iterator[str]:
@@ -405,4 +418,4 @@ def cached(md5: str) -> Path:
 
 def is_link_to_cache(path: Path, md5: str) -> bool:
     """Whether a link leads to the object of this hash in DVC's cache, as `cache.type symlink` makes them."""
-    return path.resolve() == cached(md5).resolve()
+    return Path(".dvc").is_dir() and path.resolve() == cached(md5).resolve()

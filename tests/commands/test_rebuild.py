@@ -14,7 +14,8 @@ import pytest
 from projects import PACKAGE, SOURCE, VERSION, Project
 from tables import seal
 
-from commands.rebuild import Outcome, likely_cause, report, run
+from commands.processes import Commands, scratch_clone
+from commands.rebuild import Outcome, fetch_data, likely_cause, report, run
 from commands.versions import Version, commit_that_made, find_version
 from record.problem import Problem
 
@@ -50,6 +51,16 @@ def test_a_package_that_no_commit_has_is_not_rebuilt(here: Project) -> None:
         commit_that_made(Version(VERSION))
 
 
+def test_a_version_is_rebuilt_from_its_release_and_an_experiment_from_its_own_commit(story: Project) -> None:
+    release, worse = find_version("main"), find_version("worse")
+    story_head = story.head()
+
+    assert commit_that_made(Version("v1.0.0")) == commit_that_made(release) == release.commit
+    assert commit_that_made(Version("v1.1.0")) == commit_that_made(find_version("next")) == story_head
+    assert commit_that_made(worse) == worse.commit != story_head
+    assert commit_that_made(Version("v1.0.0", story_head)) == release.commit  # HEAD has it, but made another
+
+
 def test_everything_that_was_edited_and_committed_is_found(here: Project) -> None:
     lock = Path("dvc.lock")
     edited = re.sub(PREPARED, rf"\g<1>{'0' * 32}.dir", lock.read_text())
@@ -61,7 +72,7 @@ def test_everything_that_was_edited_and_committed_is_found(here: Project) -> Non
 
     assert not told.holds
     assert differing.keys() == {"data/prepared", MANIFEST, f"{PACKAGE}/SHA256SUMS", "dvc.lock"}
-    assert differing["dvc.lock"] == "what it records of train"
+    assert differing["dvc.lock"] == "what it records of train, package"
     assert differing[MANIFEST].startswith("what was recorded is not what was made: edited by hand, or made with other")
     assert told.lines[-1] == f"{VERSION}: not rebuilt byte for byte from commit {here.head()}"
 
@@ -78,45 +89,35 @@ def test_the_likely_cause_is_the_first_difference_in_the_lineage(story: Project)
 
 
 def test_the_report_has_a_line_for_each_file_and_a_verdict() -> None:
-    told = report(
-        Version("v1", "abc"),
-        [Outcome("a", identical=True, cause=None), Outcome("bb", identical=False, cause="data: x")],
-    )
+    same, other = Outcome("a", identical=True, cause=None), Outcome("bb", identical=False, cause="data: x")
+    told = report(Version("v1", "abc"), [same, other])
 
     assert told.lines == ["identical  a", "differs    bb  (data: x)", "v1: not rebuilt byte for byte from commit abc"]
     assert not told.holds
     assert report(Version("v1", "abc"), [same]).holds
 
 
-def test_raw_data_that_dvc_tracks_comes_from_the_cache_or_else_from_the_remote(
-    here: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_raw_data_that_dvc_tracks_comes_from_the_cache_or_else_from_the_remote(here: Project, tmp_path: Path) -> None:
+    content = Path(SOURCE).read_bytes()
     here.run(f"git rm -q --cached {SOURCE}")
     here.run(f"dvc add -q {SOURCE}")
     here.run(f"dvc remote add -q -d storage {tmp_path / 'storage'}")
-    here.set(train__seed=7)
-    here.commit("Track the table with DVC")
-    here.run("dvc repro")
-    here.commit("Run the pipeline")
+    version = Version(VERSION, here.commit("Track the table with DVC"))
     here.run("dvc push -q")
-    assert run(VERSION, fresh_env=False).holds
-    assert f"fetching {SOURCE}\n" in capfd.readouterr().err
 
+    def fetched() -> bytes:
+        with scratch_clone(str(version.commit)) as clone:
+            fetch_data(version, Commands(cwd=clone))
+            return (clone / SOURCE).read_bytes()
+
+    assert fetched() == content
     shutil.rmtree(here.path / ".dvc/cache")
-    assert run(VERSION, fresh_env=False).holds
+    assert fetched() == content
 
     shutil.rmtree(tmp_path / "storage")
     shutil.rmtree(here.path / ".dvc/cache", ignore_errors=True)
     with pytest.raises(Problem, match="neither the cache nor the remote has it; dvc push it where it is, then rebuild"):
-        run(VERSION, fresh_env=False)
-
-
-@pytest.mark.usefixtures("own")
-def test_an_experiment_is_rebuilt_by_its_name() -> None:
-    told = run("worse", fresh_env=False)
-
-    assert told.holds
-    assert told.lines[-1].startswith("v1.1.0: rebuilt byte for byte from commit ")
+        fetched()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

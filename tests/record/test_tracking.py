@@ -183,7 +183,7 @@ def stage(deps: str, outs: str) -> Stage:
             "code raw",
         ),
         ({"b": stage("out/a.csv", "b"), "a": stage("raw", "out")}, "b", "a b", "raw"),
-        ({"b": stage("all", "b"), "a": stage("raw", "all/a"), "c": stage("", "all/c")}, "b", "a c b", "raw"),
+        ({"b": stage("all", "b"), "a": stage("raw", "all/a"), "c": stage("", "all/c")}, "b", "a c b", "all raw"),
         ({"a": stage("raw", "out"), "b": stage("out2/a", "b")}, "b", "b", "out2/a"),
         ({"a": stage("raw", "a"), "other": stage("raw", "o")}, "a", "a", "raw"),
         ({"a": stage("b", "a"), "b": stage("a", "b")}, "a", "b a", ""),
