@@ -1,8 +1,8 @@
 """What `train.portable: true` costs: `python benchmarks/portable_cost.py [ROWS]`, by default a million rows.
 
-Writes the second table of docs/same-bytes.md to stdout. Each fit is a process of its own under the pins of `numeric`,
+Writes the second table of docs/same-bytes.md to stdout. Each fit is a process of its own under the settings of `train`,
 true and false in turn, so that a machine that grows slower meanwhile slows both; the ratio is what to quote. The last
-column is what the second fit of `determinism` takes, on its sample, as a share of the fit.
+column is what the second fit of `modeling.determinism` takes, on its sample, as a share of the fit.
 """
 
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 TOP = Path(__file__).parent.parent
 sys.path.insert(0, str(TOP / "src"))
 
-import numeric  # noqa: E402 - from src/
-from determinism import SAMPLE_ROWS  # noqa: E402
+from modeling.determinism import SAMPLE_ROWS  # noqa: E402 - from src/
+from train import numeric_settings  # noqa: E402
 
 ROUNDS = 3
 MODELS = {
@@ -40,7 +40,7 @@ print(time.perf_counter() - started)
 
 def seconds(model: str, rows: int, *, portable: bool) -> float:
     """How long one fit takes in a new process."""
-    environment = os.environ | numeric.pins(1, portable)
+    environment = os.environ | numeric_settings(1, portable)
     command = [sys.executable, "-c", FIT.format(model=model), str(rows)]
     return float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
 

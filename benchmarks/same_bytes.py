@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 TOP = Path(__file__).parent.parent
 sys.path.insert(0, str(TOP / "src"))
 
-import numeric  # noqa: E402 - from src/
+from train import numeric_settings  # noqa: E402 - from src/
 
 CLASSIFIERS = {
     "LogisticRegression": "sklearn.linear_model",
@@ -46,10 +46,10 @@ REGRESSORS = {
     "MLPRegressor": "sklearn.neural_network",
 }
 TASKS = {"classification": ("sex", CLASSIFIERS), "regression": ("body_mass_g", REGRESSORS)}
-PINS = numeric.pins(1, portable=True)
+PINS = numeric_settings(1, portable=True)
 PYTHON = [sys.executable, "src/train.py"]
 
-# What the caller's surroundings may be: a name, what stands before the command, and variables.
+# What the caller's surroundings may be: a name, what comes before the command, and variables.
 CONDITIONS: list[tuple[str, list[str], dict[str, str]]] = [
     ("a second process", [], {}),
     ("one core", ["taskset", "-c", "0"], {}),

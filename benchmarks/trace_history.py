@@ -43,14 +43,21 @@ def manifest_of(number: int, template: dict[str, Any]) -> bytes:
     """Another version's manifest, as large as a real one and different from every other one."""
     content = snapshot(number % SNAPSHOTS)
     digests = {kind: hashlib.new(kind, content, usedforsecurity=False).hexdigest() for kind in ("md5", "sha256")}
+    path = f"data/raw/{number % SNAPSHOTS}.parquet"
+    inputs = [{"path": path, "size": len(content), **digests, "rows": 344, "origin": None}]
     data = {
-        "source": {"path": f"data/raw/{number % SNAPSHOTS}.parquet", "size": len(content), **digests, "rows": 344},
         "train": template["data"]["train"] | address("train", number),
         "test": template["data"]["test"] | address("test", number),
     }
     run = template["run"] | {"git": {"commit": some_hash("sha1", number), "dirty": False, "remote": None}}
     model = template["model"] | address("model", number)
-    changed = {"version": f"v1.{number}.0", "model": model, "data": data, "run": run}
+    changed = {
+        "version": f"v1.{number}.0",
+        "model": model,
+        "inputs": [source | {"origin": None}],
+        "data": data,
+        "run": run,
+    }
     return (json.dumps(template | changed, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -70,6 +77,7 @@ def build(folder: Path, count: int) -> None:
     subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", folder], check=True)
     stream = b"".join(commits(count, template))
     subprocess.run(["git", "fast-import", "--quiet"], cwd=folder, input=stream, check=True)
+    (folder / "dvc.yaml").write_text("stages: {}\n")  # by which lineage.py knows the top folder
     (folder / "data").mkdir()
     (folder / "data/renamed.bin").write_bytes(snapshot(0))
 

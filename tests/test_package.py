@@ -159,13 +159,15 @@ def test_parameters_that_were_used_must_be_those_that_are_recorded() -> None:
     ("path", "data"),
     [
         *((path, True) for path in ("data/raw/a.parquet", "data/settings.yaml", "elsewhere/a.CSV", "image.png")),
-        *((path, True) for path in ("tracked.py", "tracked/code.py", "weights.bin")),
+        *((path, True) for path in ("tracked.py", "tracked/code.py", "weights.bin", "tables")),
         *((path, False) for path in ("src/a.py", "src/A.PY", "query.sql", "Makefile", "requirements.txt", "folder")),
         *((path, False) for path in ("requirements-gpu.txt", "https://a.org/x.csv", "settings.toml", "README.md")),
     ],
 )
 def test_data_is_what_dvc_tracks_what_is_in_data_and_what_is_not_code(path: str, *, data: bool) -> None:
-    Path("folder").mkdir()
+    for name in ("folder/code.py", "tables/a.csv"):
+        Path(name).parent.mkdir()
+        Path(name).touch()
     for name in ("tracked.py", "tracked"):
         Path(f"{name}.dvc").write_text(f"outs: [{{path: {name}, md5: {A}}}]\n")
 

@@ -60,6 +60,7 @@ def verify(version: Version, holder: str | None = None) -> Findings:
     package = models.read_files(lambda name, md5: open_file(version, name, md5))
     manifest, findings.problems = models.check_package(package, version.name)
     if manifest:
+        findings.problems += check_params(manifest)
         findings.problems += check_tracking(version, manifest, package)
         check_commit(manifest, holder, findings)
         findings.problems += check_release(version, manifest, package)
@@ -138,6 +139,14 @@ def check_pointer(version: Version, manifest: Manifest, is_current: bool) -> Ite
     content = version.read(pointer)
     if content is not None and not is_current and not models.is_right_pointer(content, pointer, manifest):
         yield f"{pointer}: does not track the model of this package; remove it, then dvc repro --force writes it"
+
+
+def check_params(manifest: Manifest) -> Iterator[str]:
+    """Compare the sections of parameters with those that the stages used; schema 1 did not record the latter."""
+    used = {key: value for s in manifest.stages.values() for key, value in s.params.get("params.yaml", {}).items()}
+    for section, value in manifest.params.model_dump().items():
+        if used.get(section, value) != value:
+            yield f"{models.MANIFEST}: params.{section} is not what its stages record; restore it"
 
 
 def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage]) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    cmd: Annotated[str, BeforeValidator(lambda cmd: "\n".join(cmd) if isinstance(cmd, list) else cmd)]
+    cmd: Annotated[str, BeforeValidator(lambda cmd: "\n".join(map(str, cmd)) if isinstance(cmd, list) else cmd)]
     params: Annotated[dict[str, dict[str, Any]], BeforeValidator(plain)] = {}
     deps: Hashes = {}
     outs: Hashes = {}

@@ -134,18 +134,6 @@ def test_a_manifest_of_any_other_form_is_listed_with_what_can_be_read(
     assert [line.split()[0] for line in found.lines] == ["VERSION", "v1", "v2"]
 
 
-def test_an_experiment_with_a_long_name_is_listed_under_it(own: Project) -> None:
-    commit, reference = own.run(
-        "git for-each-ref --format='%(objectname) %(refname)' refs/exps/*/*/worse"
-    ).stdout.split()
-    own.run(f"git update-ref {reference.removesuffix('worse')}pockmarked-vambrace {commit}")
-    own.run(f"git update-ref -d {reference}")
-    found = run(everywhere=True)
-
-    assert "pockmarked-vambrace" in [fact["experiment"] for fact in found.facts]
-    assert all(len(line) <= WIDTH for line in found.lines)
-
-
 def test_a_cut_clone_says_that_its_list_is_partial(
     story: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

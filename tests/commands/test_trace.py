@@ -142,15 +142,6 @@ def test_a_baseline_leads_to_its_experiments() -> None:
     assert all({"commit", "baseline"} <= {*fact["roles"]} for fact in facts)
 
 
-@pytest.mark.usefixtures("story")
-def test_requirements_are_known_by_the_copy_in_a_package() -> None:
-    told = run("models/v1.0.0/requirements.txt")
-
-    assert told.facts == run("requirements.txt").facts
-    assert found("requirements.txt") == FROM_OLDER | FROM_NEWER
-    assert all("requirements" in fact["roles"] for fact in told.facts)
-
-
 @pytest.mark.parametrize("present", [True, False])
 def test_a_commit_that_recorded_a_version_leads_to_it_and_to_what_became_of_it(own: Project, present: bool) -> None:
     recorded = own.run("git rev-parse main").stdout.strip()

@@ -478,11 +478,6 @@ def test_any_byte_that_is_flipped_added_or_removed_is_found_and_nothing_is_unpic
         assert any(line.startswith((name, SUMS, str(FOLDER / name))) for line in problems())
 
 
-def test_verifying_unpickles_nothing(trapped: tuple[Path, Path]) -> None:
-    with changing(trapped):
-        assert any(line.startswith("model.joblib: dvc.lock records MD5") for line in problems())
-
-
 ODD_VALUES: list[Any] = [
     *(None, True, -1, 10**400, 1e308, "", "../../etc/passwd", "/etc/passwd", "\0", "a\nb", "\u202e", [], {}, [[]]),
     *({"": 1}, "https://a/b", "-x"),
@@ -543,17 +538,6 @@ def test_a_hostile_manifest_ends_in_a_clear_line_within_seconds(trapped: tuple[P
 
         assert [line for line in problems() if line.startswith("manifest.json: ")]
         assert time.perf_counter() - start < 5
-
-
-def test_a_manifest_that_gives_a_key_twice_is_refused_though_the_last_one_is_right(trapped: tuple[Path, Path]) -> None:
-    with changing(trapped, MANIFEST, SUMS):
-        text = (FOLDER / MANIFEST).read_text()
-        (FOLDER / MANIFEST).write_text(text.replace('  "name":', '  "name": "other",\n  "name":', 1))
-        reseal(FOLDER)
-
-        assert (
-            "manifest.json: expected exactly the form in which packaging writes it; dvc repro writes it" in problems()
-        )
 
 
 WATCH = """

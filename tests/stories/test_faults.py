@@ -94,8 +94,15 @@ def test_a_kill_at_any_moment_loses_nothing_and_documented_commands_bring_all_ba
     assert len(outcomes) == kills
 
 
-@pytest.mark.parametrize("empty", [False, pytest.param(True, marks=pytest.mark.long)])
-@pytest.mark.parametrize("file", ["dvc.lock", ".dvc/tmp/rwlock"])
+@pytest.mark.parametrize(
+    ("file", "empty"),
+    [
+        ("dvc.lock", False),
+        pytest.param("dvc.lock", True, marks=pytest.mark.long),
+        pytest.param(".dvc/tmp/rwlock", False, marks=pytest.mark.long),
+        pytest.param(".dvc/tmp/rwlock", True, marks=pytest.mark.long),
+    ],
+)
 def test_a_file_that_dvc_was_killed_while_writing_is_repaired_by_the_readmes_command(
     bases: Bases, tmp_path: Path, file: str, empty: bool
 ) -> None:
