@@ -54,7 +54,7 @@ def manifest_of(number: int, template: dict[str, Any]) -> bytes:
     changed = {
         "version": f"v1.{number}.0",
         "model": model,
-        "inputs": [source | {"origin": None}],
+        "inputs": inputs,
         "data": data,
         "run": run,
     }

@@ -195,6 +195,7 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
             package=settings.package.model_dump(),
         ),
         metrics=read_metrics(stages) | {"folds": description.folds},
+        warnings=profile.warnings,
         environment=manifest.Environment(
             python=description.python,
             requirements_sha256=digest(REQUIREMENTS).sha256,

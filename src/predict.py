@@ -10,7 +10,8 @@ from pathlib import Path
 
 from record.problem import Problem, refuse_if, run, say
 
-FORMATS = (".csv", ".parquet")
+INPUTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+OUTPUTS = (".csv", ".parquet")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -21,7 +22,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="example: python src/predict.py models/v1.0.0 data/raw/penguins_v1.0.0.parquet scored.csv",
     )
     parser.add_argument("package", metavar="PACKAGE", type=Path, help="the folder of a package")
-    parser.add_argument("input", metavar="INPUT", type=Path, help="a .csv or .parquet file")
+    parser.add_argument("input", metavar="INPUT", type=Path, help="a .csv, .tsv (both also with .gz) or .parquet file")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="the .csv or .parquet file to write")
     return parser.parse_args()
 
@@ -30,9 +31,9 @@ def main() -> None:
     """Load the package and score the file."""
     asked = parse_arguments()
     refuse_if(
-        f"{path}: expected a file that ends in {' or '.join(FORMATS)}"
-        for path in (asked.input, asked.output)
-        if path.suffix not in FORMATS
+        f"{path}: expected a file that ends in {' or '.join(formats)}"
+        for path, formats in ((asked.input, INPUTS), (asked.output, OUTPUTS))
+        if not path.name.endswith(formats)
     )
     if asked.output.resolve() == asked.input.resolve():
         raise Problem(f"{asked.output}: is the input, which is not overwritten; name another output")

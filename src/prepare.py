@@ -14,9 +14,6 @@ def facts(profile: "Profile", source: str, target: str) -> Iterator[str]:
     """What a person should see of the profile."""
     rows = profile.rows
     yield f"{source}: {rows.read} rows read, {sum(rows.dropped.values())} dropped because {target} is missing"
-    for name, column in profile.columns.items():
-        if column.role == "feature" and column.type == "string" and column.distinct == rows.read - column.missing:
-            yield f"note: every value of '{name}' is different; if it is an identifier, add it to data.drop"
     yield f"{rows.train} rows to train on, {rows.test} to test on"
 
 
@@ -26,8 +23,10 @@ def main() -> None:
 
     check_environment()
     from modeling.checks import check_table, count_rows, feature_names, profile_columns, with_target
+    from modeling.pitfalls import warnings_of
+    from modeling.reading import files_of, read_raw, said_of_missing_targets
     from modeling.split import split
-    from modeling.table import read_table, write_table
+    from modeling.table import write_table
     from record.files import keep_only
     from record.notes import PREPARED, PROFILE, TEST, TRAIN, Profile, Readings, note_cost
     from record.parameters import read_parameters
@@ -35,14 +34,19 @@ def main() -> None:
     parameters = read_parameters()
     data, settings = parameters.data, parameters.prepare
     used = {"data": data.model_dump(), "prepare": settings.model_dump()}
-    readings = Readings.start(Path(data.path), REQUIREMENTS, params=used)
+    source = Path(data.path)
+    readings = Readings.start(*files_of(source), REQUIREMENTS, params=used)
 
-    table = read_table(Path(data.path))
+    table = read_raw(source, data)
+    missing = list(said_of_missing_targets(source, table, data))
+    for line in missing:  # before the table is refused for want of that class
+        say(f"warning: {line}")
     check_table(table, data)
     kept = with_target(table, data).select([*feature_names(table, data), data.target])
     train, test = split(kept, data, settings)
+    warnings = [*missing, *warnings_of(table, train, test, data)]
     rows, columns = count_rows(table, train, test, data), profile_columns(table, data)
-    profile = Profile(rows=rows, columns=columns, readings=readings.finish())
+    profile = Profile(rows=rows, columns=columns, warnings=warnings, readings=readings.finish())
 
     write_table(train, PREPARED / TRAIN)
     write_table(test, PREPARED / TEST)
@@ -51,6 +55,8 @@ def main() -> None:
     note_cost(PREPARED / PROFILE)
     for fact in facts(profile, data.path, data.target):
         say(fact)
+    for line in warnings[len(missing) :]:
+        say(f"warning: {line}")
 
 
 if __name__ == "__main__":

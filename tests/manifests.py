@@ -60,6 +60,7 @@ def document() -> dict[str, Any]:
             "package": {"name": "penguins"},
         },
         "metrics": {"balanced_accuracy": {"test": 0.875}},
+        "warnings": [],
         "environment": {
             "python": "3.11.7",
             "requirements_sha256": "3" * 64,

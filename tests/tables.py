@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import platform
 from io import BytesIO
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import Any
 
 import joblib
 import pyarrow as pa
+from manifests import document
+from projects import VERSION
 
 from modeling.estimator import describe, fit_pipeline
+from modeling.reading import DEFAULTS
 from record.checksums import digest, format_sums
 from record.environment import installed_versions
 from record.files import to_json
-from record.manifest import Data as Tables
-from record.manifest import Environment, File, Input, Manifest, Model, Params, Run, Table
 from record.models import CHECKED, MANIFEST, MODEL, REQUIREMENTS, SUMS
 from record.parameters import Data, Estimator, Package, Parameters, Prepare, Train
 
-VERSION = "v1.0.0"
 LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}
 RIDGE = {"class": "sklearn.linear_model.Ridge"}
 TREE = {"class": "sklearn.tree.DecisionTreeClassifier"}
@@ -41,9 +40,14 @@ PENGUINS = pa.table(
 )
 
 
+def make_data(**changes: Any) -> Data:
+    asked = {"path": "table.csv", "target": "target", "task": "classification", "drop": []}
+    return Data.model_validate(DEFAULTS | asked | changes)
+
+
 def make_parameters(settings: dict[str, Any], target: str = "target", task: str = "classification") -> Parameters:
     return Parameters(
-        data=Data(path="table.csv", target=target, task=task, drop=[]),
+        data=make_data(target=target, task=task),
         prepare=Prepare(test_size=0.2, seed=42),
         train=Train(estimator="mine", folds=3, seed=7, threads=1, portable=False),
         estimators={"mine": Estimator.model_validate(settings)},
@@ -57,15 +61,6 @@ def dumped(model: object) -> bytes:
     return content.getvalue()
 
 
-def numbers(value: Any) -> list[float]:
-    """The leaves of nested mappings."""
-    return [leaf for part in value.values() for leaf in numbers(part)] if isinstance(value, dict) else [value]
-
-
-def all_finite(document: Any) -> bool:
-    return all(math.isfinite(number) for number in numbers(document))
-
-
 def write_package_of(folder: Path) -> None:
     """A package of a model of the penguins."""
     parameters = make_parameters(LOGISTIC, "sex")
@@ -73,28 +68,16 @@ def write_package_of(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / MODEL).write_bytes(dumped(pipeline))
     (folder / REQUIREMENTS).write_text("pyarrow==1.0\n")
-    table = Table.of("table.parquet", digest(folder / REQUIREMENTS), rows=12)
-    manifest = Manifest(
-        schema_version=2,
-        name="penguins",
-        version=VERSION,
-        model=Model.of(MODEL, digest(folder / MODEL), **dict(describe(pipeline, PENGUINS, parameters.data, None))),
-        inputs=[Input(**dict(table), origin=None)],
-        stages={},
-        data=Tables(train=table, test=table),
-        params=Params(data={}, prepare={}, train={}, estimator={}, package={}),
-        metrics={},
-        environment=Environment(
-            python=platform.python_version(),
-            requirements_sha256=digest(folder / REQUIREMENTS).sha256,
-            packages=installed_versions(["scikit-learn"]),
-            numeric={},
-        ),
-        run=Run(
-            created_at="2024-01-01T00:00:00Z", git=None, experiment=None, platform="", seconds={}, peak_memory_mib={}
-        ),
-    )
-    (folder / MANIFEST).write_bytes(manifest.to_bytes())
+    requirements, whole = digest(folder / REQUIREMENTS), document()
+    fitted = describe(pipeline, PENGUINS, parameters.data, None).model_dump(by_alias=True)
+    whole["model"] |= fitted | vars(digest(folder / MODEL))
+    whole["environment"] = {
+        "python": platform.python_version(),
+        "requirements_sha256": requirements.sha256,
+        "packages": installed_versions(["scikit-learn"]),
+        "numeric": {},
+    }
+    (folder / MANIFEST).write_bytes(to_json(whole))
     reseal(folder)
 
 
@@ -112,7 +95,7 @@ def seal(folder: Path, model: bytes | None = None, **changes: Any) -> None:
         section[name] = value
     if model is not None:
         (folder / MODEL).write_bytes(model)
-        manifest["model"] |= dict(File.of(MODEL, digest(folder / MODEL)))
+        manifest["model"] |= vars(digest(folder / MODEL))
     (folder / MANIFEST).write_bytes(to_json(manifest))
     reseal(folder)
 

@@ -108,7 +108,8 @@ def test_dvc_yaml_names_every_file_that_a_stage_opens(stage: str, project: Proje
         f"runpy.run_path('src/{stage}.py', run_name='__main__')\n"
     )
     (project.path / "watch.py").write_text(watch)
-    said = project.run("python -B watch.py", **numeric_settings(1, portable=True)).stderr
+    pinned = Project(project.path, numeric_settings(1, portable=True))  # so that it does not start itself again
+    said = pinned.run("python -B watch.py").stderr
     opened = {Path(line.removeprefix("OPEN ")) for line in said.splitlines() if line.startswith("OPEN ")}
     inside = {path.relative_to(project.path).as_posix() for path in opened if path.is_relative_to(project.path)}
     read = {path for path in inside if not path.endswith((".part", "watch.py", ".pyc")) and path[:4] != ".dvc"}

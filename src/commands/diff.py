@@ -127,7 +127,7 @@ def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest,
 
     Tables of one place in the list of inputs are compared, so that a snapshot of another name is found.
     """
-    from modeling.table import read_table  # noqa: PLC0415 - Arrow is loaded only where tables are compared
+    from modeling.reading import read_raw, settings_of  # noqa: PLC0415 - Arrow is loaded only where tables are compared
 
     found = {}
     for one, other in zip(manifests[0].inputs, manifests[1].inputs, strict=False):
@@ -136,7 +136,9 @@ def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest,
         with ExitStack() as stack:
             try:
                 paths = [stack.enter_context(table_of(*pair)) for pair in zip(versions, (one, other), strict=True)]
-                found[other.path] = compare_rows(*map(read_table, paths))
+                found[other.path] = compare_rows(
+                    *(read_raw(path, settings_of(m.params.data)) for path, m in zip(paths, manifests, strict=True))
+                )
             except Problem as problem:  # of bytes that nobody has, or that are not a table
                 say(f"note: rows not compared: {problem}")
     return found

@@ -1,14 +1,18 @@
 """What a raw table must be like to be learned from, and what is noted of it."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modeling.pitfalls import is_index
 from modeling.table import kind_of, problems_of_column
 from record.notes import Column, Rows
 from record.parameters import Data
 from record.problem import did_you_mean, refuse_if
+
+MANY_CLASSES = 20
 
 
 def check_table(table: pa.Table, data: Data) -> None:
@@ -41,7 +45,8 @@ def with_target(table: pa.Table, data: Data) -> pa.Table:
 
 def feature_names(table: pa.Table, data: Data) -> list[str]:
     """The columns to learn from, in the table's order."""
-    return [name for name in table.column_names if name != data.target and name not in data.drop]
+    names = [name for name in table.column_names if name != data.target and name not in data.drop]
+    return [name for name in names if not is_index(name, data)]
 
 
 def problems_of_target(column: pa.ChunkedArray, data: Data) -> Iterator[str]:
@@ -52,13 +57,20 @@ def problems_of_target(column: pa.ChunkedArray, data: Data) -> Iterator[str]:
     elif data.task == "regression":
         if kind_of(column.type) != "number":
             yield f"target '{name}': expected numbers for a regression, found {column.type}; check data.task"
+        elif pc.count_distinct(column.drop_null()).as_py() == 1:
+            yield f"target '{name}': every value is {column.drop_null()[0].as_py()}, so there is nothing to learn"
     elif pa.types.is_floating(column.type) and not pc.all(pc.equal(column, pc.floor(column))).as_py():
         yield f"target '{name}': expected classes for a classification, found fractions; check data.task"
     else:
-        yield from _problems_of_classes(name, pc.value_counts(column.drop_null()))
+        yield from _problems_of_classes(name, column.drop_null())
 
 
-def _problems_of_classes(name: str, classes: pa.StructArray) -> Iterator[str]:
+def _problems_of_classes(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    classes = pc.value_counts(column)
+    if kind_of(column.type) == "number" and len(classes) > max(MANY_CLASSES, len(column) // 10):
+        values = f"{len(classes):,} different numbers in {len(column):,} rows"
+        yield f"target '{name}': {values} look like a regression; check data.task"
+        return
     if len(classes) < 2:
         yield f"target '{name}': expected at least two classes, found only {classes[0]['values'].as_py()!r}"
     if alone := [found["values"] for found in classes.to_pylist() if found["counts"] < 2]:
@@ -71,12 +83,19 @@ def profile_columns(table: pa.Table, data: Data) -> dict[str, Column]:
     return {
         name: Column(
             type=str(table[name].type),
-            role="target" if name == data.target else "dropped" if name in data.drop else "feature",
+            role=role_of(name, data),
             missing=table[name].null_count,
             distinct=pc.count_distinct(table[name]).as_py() if kind_of(table[name].type) else None,
         )
         for name in table.column_names
     }
+
+
+def role_of(name: str, data: Data) -> Literal["feature", "target", "dropped"]:
+    """What a column is for."""
+    if name == data.target:
+        return "target"
+    return "dropped" if name in data.drop or is_index(name, data) else "feature"
 
 
 def count_rows(table: pa.Table, train: pa.Table, test: pa.Table, data: Data) -> Rows:

@@ -5,30 +5,36 @@ from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from modeling.loading import Loaded
+from modeling.reading import FORMS, check_delimiter, is_text, settings_of, text_options, understood
 from modeling.table import kind_of, normalise, to_frame
 from record.files import replacing
 from record.manifest import Manifest
+from record.notes import Feature
+from record.parameters import Data
 from record.problem import Problem, refuse_if, say
 
 BATCH = 64 * 1024  # rows that are scored at a time
+BLOCK = 16 * 1024 * 1024  # bytes of a text file; no row may be larger
 
 
 def score_file(source: Path, target: Path, loaded: Loaded) -> int:
     """Write the rows of `source` with their predictions to `target`; returns how many there are."""
     try:
-        rows = next(read_batches(source, {}))
-        check_columns(rows, loaded.manifest, source)
-        batches = read_batches(source, csv_types(rows, loaded.manifest))
-        first = score(next(batches), loaded, target)
+        batches = read_batches(source, loaded.manifest)
+        first = next(batches)
+        check_columns(first, loaded.manifest, source)
+        scored = (score(batch, loaded, target) for batch in chain([first], batches))
+        start = next(scored)
         with replacing(target) as part, tqdm(unit=" rows", desc="scoring", disable=None, leave=False) as bar:
             count = 0
-            with _writer(part, target, first.schema) as writer:
-                for batch in chain([first], (score(batch, loaded, target) for batch in batches)):
+            with _writer(part, target, start.schema) as writer:
+                for batch in chain([start], scored):
                     writer.write_table(batch)
                     count += len(batch)
                     bar.update(len(batch))
@@ -39,26 +45,52 @@ def score_file(source: Path, target: Path, loaded: Loaded) -> int:
         raise Problem(f"{source}: cannot be read or scored: {' '.join(str(error).split())}") from None
 
 
-def read_batches(path: Path, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
-    """The rows of a Parquet or CSV file in batches that are not empty; `types` are of a CSV's columns by name."""
+def read_batches(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
+    """The rows of a file in batches that are not empty; those of a text file as the training table was read."""
+    data = settings_of(manifest.params.data)
     if not path.is_file():
         raise Problem(f"{path}: not found")
-    if path.suffix == ".csv":
-        options = pa.csv.ConvertOptions(strings_can_be_null=True, column_types=types)
-        batches: Iterator[pa.RecordBatch] = iter(pa.csv.open_csv(path, convert_options=options))
-    else:
+    if not is_text(path):
         batches = pq.ParquetFile(path).iter_batches(BATCH)
-    return (pa.Table.from_batches([batch]) for batch in batches if len(batch))
+        yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
+        return
+    check_delimiter(path, data.csv)
+    options = text_options(path, data, largest=BLOCK)
+    options["convert_options"].column_types = dict.fromkeys(names_in(path, data), pa.string())
+    features = {feature.name: feature for feature in manifest.model.features}
+    done = 0
+    for batch in pa.csv.open_csv(path, **options):
+        rows = pa.Table.from_batches([batch])
+        for name in features.keys() & {*rows.column_names}:
+            k = rows.column_names.index(name)
+            rows = rows.set_column(k, name, as_feature(rows[k], features[name], data, f"{path}: column '{name}'", done))
+        done += len(rows)
+        if len(rows):
+            yield rows
 
 
-def csv_types(rows: pa.Table, manifest: Manifest) -> dict[str, pa.DataType]:
-    """The types to read a CSV's columns as, so that no batch is read as another type than the first one.
+def names_in(path: Path, data: Data) -> list[str]:
+    """The names of the columns of a text file."""
+    return list(pa.csv.open_csv(path, **text_options(path, data, largest=BLOCK)).schema.names)
 
-    A column that is not a feature is passed on as the text that it is.
+
+def as_feature(column: pa.ChunkedArray, feature: Feature, data: Data, place: str, done: int) -> pa.ChunkedArray:
+    """The text of a column as the kind of its feature; `done` rows came before.
+
+    Raises:
+        Problem: naming the first value that is of another kind, and its row.
     """
-    types = {feature.name: pa.type_for_alias(feature.dtype) for feature in manifest.model.features}
-    numbers = {name: pa.float64() for name, found in types.items() if kind_of(found) == "number"}
-    return dict.fromkeys(rows.column_names, pa.string()) | types | numbers
+    expected = pa.type_for_alias(feature.dtype)
+    kind = "category" if pa.types.is_string(expected) else "number"
+    found = understood(feature.name, column, data.model_copy(update={"types": {feature.name: kind}}), is_typed=False)
+    if kind_of(found.type) == kind_of(expected):
+        return found
+    if found.null_count == len(found):
+        return pa.chunked_array([pa.nulls(len(found), expected)])
+    form = "booleans" if pa.types.is_boolean(expected) else "numbers"
+    row = pc.index(pc.fill_null(pc.match_substring_regex(found.cast(pa.string()), FORMS[form]), True), False).as_py()  # noqa: FBT003
+    value = column[max(row, 0)].as_py()
+    raise Problem(f"{place}: expected {feature.dtype}, found {value!r} in row {done + max(row, 0) + 1:,}")
 
 
 def check_columns(rows: pa.Table, manifest: Manifest, path: Path) -> None:
@@ -70,8 +102,7 @@ def check_columns(rows: pa.Table, manifest: Manifest, path: Path) -> None:
             problems.append(f"{path}: column '{feature.name}' {found}; the model needs one, of {feature.dtype}")
             continue
         column, expected = normalise(rows.select([feature.name]))[0], kind_of(pa.type_for_alias(feature.dtype))
-        readable = expected == "text" and path.suffix == ".csv"  # digits can be text there
-        if column.type != pa.null() and kind_of(column.type) != expected and not readable:
+        if column.type != pa.null() and kind_of(column.type) != expected:
             problems.append(f"{path}: column '{feature.name}': expected {feature.dtype}, found {column.type}")
     refuse_if(problems)
     used = {feature.name for feature in manifest.model.features}

@@ -6,12 +6,12 @@ Tables are Arrow tables with three kinds of columns: number, text and boolean. M
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet as pq
 
 from record.files import replacing
@@ -25,7 +25,7 @@ ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend 
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a Parquet or CSV file (UTF-8, a header line, commas; empty, NA and null are missing values).
+    """Read a Parquet or Feather file.
 
     Raises:
         Problem: when the file is missing, empty, damaged or of another format, or a column's name occurs twice.
@@ -34,28 +34,24 @@ def read_table(path: Path) -> pa.Table:
         raise Problem(f"{path}: not found")
     if path.stat().st_size == 0:
         raise Problem(f"{path}: expected a table, found an empty file")
-    return parse_table(path, path)
-
-
-def parse_table(source: Path | BinaryIO, path: Path) -> pa.Table:
-    """The table in a file, or in the bytes of the file that was at `path`."""
     try:
-        table = _read_csv(source) if path.suffix == ".csv" else _read_parquet(source)
+        table = pyarrow.feather.read_table(path) if path.suffix == ".feather" else _read_parquet(path)
         table.validate(full=True)  # detects text that is not UTF-8
-        names = Counter(table.column_names)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        kind = "CSV in UTF-8 with one header line" if path.suffix == ".csv" else "Parquet"
+        kind = "Feather" if path.suffix == ".feather" else "Parquet"
         raise Problem(f"{path}: not readable as {kind}: {' '.join(str(error).split())}") from None
-    refuse_if(f"{path}: column '{name}' occurs {n} times; names must differ" for name, n in names.items() if n > 1)
+    check_names(table, path)
     return normalise(table)
 
 
-def _read_csv(source: Path | BinaryIO) -> pa.Table:
-    return pa.csv.read_csv(source, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
+def check_names(table: pa.Table, path: Path) -> None:
+    """Refuse a table in which the name of a column occurs twice."""
+    names = Counter(table.column_names)
+    refuse_if(f"{path}: column '{name}' occurs {n} times; names must differ" for name, n in names.items() if n > 1)
 
 
-def _read_parquet(source: Path | BinaryIO) -> pa.Table:
-    return pq.ParquetFile(source, page_checksum_verification=True).read()
+def _read_parquet(path: Path) -> pa.Table:
+    return pq.ParquetFile(path, page_checksum_verification=True).read()
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -139,6 +139,7 @@ class Manifest(Record):
     data: Data
     params: Params
     metrics: dict[str, Any]
+    warnings: list[str]  # of `prepare`: what makes a score a lie, or may
     environment: Environment
     run: Run
 
@@ -199,6 +200,7 @@ def _from_schema_1(content: bytes) -> OldManifest | None:
         if later or to_json(document) != content:
             raise Problem(BAD_FORM)
         document["inputs"] = [document["data"].pop("source") | {"origin": None}]
+        document["warnings"] = []
         document["run"] |= {"seconds": {}, "peak_memory_mib": {}}
     except (ValueError, RecursionError):
         return None

@@ -124,6 +124,7 @@ class Profile(Notes):
 
     rows: Rows
     columns: dict[str, Column]
+    warnings: list[str]  # what makes the score a lie, or may
 
 
 class Step(Note):

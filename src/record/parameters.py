@@ -18,6 +18,7 @@ from record.files import from_yaml
 from record.problem import Problem, did_you_mean, refuse_if
 
 PATH = Path("params.yaml")
+FORMATS = (".parquet", ".feather", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 NUMBER = r"(0|[1-9][0-9]*)"
 PRERELEASE = rf"({NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 SEMANTIC_VERSION = rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(-{PRERELEASE}(\.{PRERELEASE})*)?"
@@ -28,8 +29,9 @@ def _inside_repository(path: str) -> str:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or set(path) & set("\\:") or pure.as_posix() != path:
         raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
-    if pure.suffix not in {".parquet", ".csv"}:
-        raise PydanticCustomError("path", "expected a file that ends in .parquet or .csv")
+    if pure.suffix and not path.endswith(FORMATS):
+        expected = f"expected a folder of Parquet files, or a file that ends in {', '.join(FORMATS)}"
+        raise PydanticCustomError("path", "{expected}", {"expected": expected})
     return path
 
 
@@ -59,13 +61,25 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
+class Csv(Section):
+    """How text files write a table."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
+    decimal: Annotated[str, Field(min_length=1, max_length=1)]
+    thousands: Annotated[str, Field(max_length=1)]
+    encoding: str
+
+
 class Data(Section):
-    """Which table, and what is to be learned from it."""
+    """Which table, how it is read, and what is to be learned from it."""
 
     path: Annotated[str, AfterValidator(_inside_repository)]
     target: Annotated[str, Field(min_length=1)]
     task: Literal["classification", "regression"]
     drop: list[str]
+    missing: dict[str, list[str]]
+    types: dict[str, Literal["number", "category"]]
+    csv: Csv
 
 
 class Prepare(Section):
@@ -157,6 +171,8 @@ def _contradictions(parameters: Parameters) -> Iterator[str]:
     chosen, known = parameters.train.estimator, parameters.estimators
     if chosen not in known:
         yield f"train.estimator: expected a name from estimators, found '{chosen}'; {did_you_mean(chosen, known)}"
+    if parameters.data.csv.thousands in {parameters.data.csv.decimal, parameters.data.csv.delimiter}:
+        yield "data.csv.thousands: expected another mark than the decimal and the delimiter"
     if parameters.data.target in parameters.data.drop:
         yield f"data.drop: expected columns other than the target, found '{parameters.data.target}'"
 

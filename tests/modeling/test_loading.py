@@ -6,58 +6,27 @@ import importlib
 import json
 import os
 import pickle
-import re
 import shutil
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 import sklearn.pipeline
-from projects import CHECKOUT, Project
+from projects import CHECKOUT, VERSION, Project
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import (
-    AdaBoostClassifier,
-    BaggingClassifier,
-    ExtraTreesRegressor,
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    IsolationForest,
-    RandomForestClassifier,
-)
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.feature_selection import SelectFromModel
-from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
-from sklearn.impute import KNNImputer
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression, RANSACRegressor, Ridge, SGDClassifier
 from sklearn.metrics._scorer import _PassthroughScorer
-from sklearn.multiclass import OneVsRestClassifier, OutputCodeClassifier
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    KBinsDiscretizer,
-    OneHotEncoder,
-    PolynomialFeatures,
-    QuantileTransformer,
-)
-from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
-from tables import VERSION, dumped, reseal, seal, write_package_of
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import all_estimators
+from tables import dumped, reseal, seal, write_package_of
 
 from modeling.loading import (
     EnvironmentDiffersError,
@@ -67,7 +36,7 @@ from modeling.loading import (
     is_allowed,
     load_model,
 )
-from record.models import CHECKED, MANIFEST, MODEL, REQUIREMENTS, SUMS
+from record.models import CHECKED, MANIFEST, MODEL, SUMS
 from record.problem import Problem
 
 
@@ -86,123 +55,70 @@ def package(original: Path, tmp_path: Path) -> Path:
 
 
 class Call:
-    """Something whose pickle calls a function when it is loaded."""
+    """Its pickle calls a function when it is loaded, and may then set a state, which may run a `__setstate__`."""
 
-    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.call = function, arguments
+    def __init__(self, function: Callable[..., Any], *arguments: Any, state: object = None) -> None:
+        self.call = function, arguments, state
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return self.call
 
 
-class State:
-    """Something whose pickle sets the state of an object, which may run its `__setstate__`."""
-
-    def __init__(self, of: Call, state: object) -> None:
-        self.of, self.state = of, state
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (*self.of.call, self.state)
+def refusal(package: Path, error: type[Problem]) -> tuple[str, ...]:
+    assert issubclass(error, Problem)
+    with pytest.raises(error) as caught:
+        load_model(package)
+    return caught.value.lines
 
 
-def test_the_model_comes_with_its_manifest(original: Path) -> None:
-    loaded = load_model(original)
+def test_the_model_comes_with_its_manifest_and_a_path_may_be_text(original: Path) -> None:
+    loaded = load_model(str(original))  # type: ignore[arg-type]
 
     assert type(loaded.model) is Pipeline
     assert dumped(loaded.model) == dumped(joblib.load(original / MODEL))
     assert loaded.manifest.to_bytes() == (original / MANIFEST).read_bytes()
 
 
-def test_a_path_may_be_text(original: Path) -> None:
-    assert load_model(str(original)).manifest.version == VERSION  # type: ignore[arg-type]
-
-
-def test_a_missing_folder_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(PackageNotFoundError) as caught:
-        load_model(tmp_path / "v9")
-
-    assert caught.value.lines == (f"{tmp_path / 'v9'}: not found; packages are the folders of models/",)
-
-
-def test_all_missing_files_are_named_with_the_remedy(package: Path) -> None:
+def test_a_missing_folder_and_all_missing_files_are_named(package: Path) -> None:
+    elsewhere = package.parent / "v9"
     (package / MODEL).unlink()
     (package / SUMS).unlink()
-    with pytest.raises(PackageNotFoundError) as caught:
-        load_model(package)
 
-    assert sorted(caught.value.lines) == [
+    assert refusal(elsewhere, PackageNotFoundError) == (f"{elsewhere}: not found; packages are the folders of models/",)
+    assert sorted(refusal(package, PackageNotFoundError)) == [
         f"{package / name}: not found; python src/lineage.py restore {VERSION}" for name in (SUMS, MODEL)
     ]
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_a_file_that_differs_from_the_checksums_is_named(package: Path, name: str) -> None:
+def test_a_file_that_differs_from_the_checksums_or_the_manifest_is_named(package: Path, name: str) -> None:
     (package / name).write_bytes((package / name).read_bytes() + b"\n")
-    with pytest.raises(NotIntactError) as caught:
-        load_model(package)
-
-    assert f"{name}: is not what SHA256SUMS says; restore it" in caught.value.lines
-
-
-@pytest.mark.parametrize("name", [MODEL, REQUIREMENTS])
-def test_a_file_that_differs_only_from_the_manifest_is_named(package: Path, name: str) -> None:
-    (package / name).write_bytes((package / name).read_bytes() + b"\n")
+    lines = refusal(package, NotIntactError)
     reseal(package)
-    with pytest.raises(NotIntactError) as caught:
-        load_model(package)
 
-    (line,) = caught.value.lines
-    assert re.match(rf"{name}: is not .* manifest.json records; restore it", line)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "sealed", "line"),
-    [
-        (SUMS, b"", False, "manifest.json: is not what SHA256SUMS says; restore it"),
-        (SUMS, b"\xff\x00", False, "manifest.json: is not what SHA256SUMS says; restore it"),
-        (MANIFEST, b"{}", True, "manifest.json: name: Field required"),
-        (MANIFEST, b"\xff", True, "manifest.json: document: Invalid JSON: expected value at line 1 column 1"),
-    ],
-)
-def test_a_file_without_the_form_of_a_packages_file_is_refused(
-    package: Path, name: str, content: bytes, sealed: bool, line: str
-) -> None:
-    (package / name).write_bytes(content)
-    if sealed:
-        reseal(package)
-    with pytest.raises(NotIntactError) as caught:
-        load_model(package)
-
-    assert line in caught.value.lines
+    assert f"{name}: is not what SHA256SUMS says; restore it" in lines
+    if name != MANIFEST:
+        (line,) = refusal(package, NotIntactError)
+        assert line.startswith(f"{name}: is not ")
+        assert line.endswith("manifest.json records; restore it")
 
 
-def test_a_link_is_not_followed(package: Path) -> None:
+def test_a_manifest_without_its_form_and_a_link_are_refused(package: Path) -> None:
     (package / MODEL).rename(package.parent / "elsewhere")
     (package / MODEL).symlink_to(package.parent / "elsewhere")
+    of_link = refusal(package, NotIntactError)
+    (package / MANIFEST).write_bytes(b"{}")
+    reseal(package)
 
-    with pytest.raises(NotIntactError, match=r"model\.joblib: is a link"):
-        load_model(package)
-
-
-def test_a_model_that_is_not_a_pipeline_is_refused(package: Path) -> None:
-    seal(package, dumped(Ridge()))
-
-    with pytest.raises(NotIntactError, match=r"model\.joblib holds a Ridge, expected a Pipeline"):
-        load_model(package)
+    assert "model.joblib: is a link" in of_link[0]
+    assert "manifest.json: name: Field required" in refusal(package, NotIntactError)
 
 
-def test_versions_that_are_spelled_differently_are_the_same(package: Path) -> None:
-    seal(package, environment__packages={"numpy": f"{np.__version__}.0"})
+def test_every_version_that_differs_in_more_than_its_spelling_is_listed_with_the_installed_one(package: Path) -> None:
+    versions = {"numpy": "1.0", "no-such-package": "2.0", "joblib": f"{joblib.__version__}.0"}
+    seal(package, environment__python="3.2.1", environment__packages=versions)
 
-    assert load_model(package).manifest.environment.packages == {"numpy": f"{np.__version__}.0"}
-
-
-def test_every_version_that_differs_is_listed_with_the_one_that_is_installed(package: Path) -> None:
-    seal(package, environment__python="3.2.1", environment__packages={"numpy": "1.0", "no-such-package": "2.0"})
-    with pytest.raises(EnvironmentDiffersError) as caught:
-        load_model(package)
-
-    assert caught.value.lines == (
+    assert refusal(package, EnvironmentDiffersError) == (
         f"Python: the model was trained with 3.2, this is {sys.version_info.major}.{sys.version_info.minor}",
         f"numpy: the model was trained with 1.0, installed is {np.__version__}",
         "no-such-package: the model was trained with 2.0, installed is none",
@@ -210,52 +126,41 @@ def test_every_version_that_differs_is_listed_with_the_one_that_is_installed(pac
     )
 
 
-@pytest.mark.parametrize("error", [PackageNotFoundError, NotIntactError, EnvironmentDiffersError, ForbiddenError])
-def test_each_error_is_a_problem(error: type[Exception]) -> None:
-    assert issubclass(error, Problem)
-
-
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"no pickle", b"\x80\xff.", b"\x80\x04N", dumped([1, 2])[:-1]],
-    ids=["empty", "text", "9", "open", "cut"],
+    ("content", "reason"),
+    [
+        *((content, "cannot be loaded: ") for content in (b"", b"no pickle", b"\x80\xff.", dumped([1, 2])[:-1])),
+        (dumped([1, 2]), "holds a list, expected a Pipeline"),
+    ],
+    ids=["empty", "text", "9", "cut", "no pipeline"],
 )
-def test_a_model_file_that_is_not_a_pickle_is_refused(package: Path, content: bytes) -> None:
+def test_a_model_file_that_is_not_a_pickle_of_a_pipeline_is_refused(package: Path, content: bytes, reason: str) -> None:
     seal(package, content)
-    with pytest.raises(NotIntactError, match=r"model\.joblib cannot be loaded"):
-        load_model(package)
+
+    assert f"model.joblib {reason}" in " ".join(refusal(package, NotIntactError))
 
 
 # ── what models are made of ────────────────────────────────────────────────────────────────────────────────────────
 
-TREE = DecisionTreeClassifier(max_depth=2)
+sk = SimpleNamespace(**dict(all_estimators()))  # each class of scikit-learn by its name
+TREE = sk.DecisionTreeClassifier(max_depth=2)
+PLAIN = "LogisticRegression SGDClassifier GaussianNB SVC GaussianProcessRegressor"
+FORESTS = "RandomForestClassifier ExtraTreesRegressor IsolationForest GradientBoostingClassifier"
+ONE_HOT = sk.ColumnTransformer([("o", sk.OneHotEncoder(), [0])], remainder=sk.KNNImputer())
+FIRST = sk.ColumnTransformer([("first", "passthrough", [0])])
 MODELS = [
-    LogisticRegression(),
-    SGDClassifier(),
-    GaussianNB(),
-    SVC(probability=False),
-    KNeighborsClassifier(algorithm="kd_tree"),
-    RadiusNeighborsRegressor(radius=9.0, algorithm="ball_tree"),
-    TREE,
-    RandomForestClassifier(n_estimators=3),
-    ExtraTreesRegressor(n_estimators=3),
-    GradientBoostingClassifier(n_estimators=3),
-    HistGradientBoostingClassifier(max_iter=3, early_stopping=True),
-    AdaBoostClassifier(TREE, n_estimators=3),
-    BaggingClassifier(TREE, n_estimators=3, random_state=np.random.RandomState(0)),
-    IsolationForest(n_estimators=3),
-    CalibratedClassifierCV(TREE, cv=2, method="isotonic"),
-    OneVsRestClassifier(LogisticRegression()),
-    OutputCodeClassifier(TREE),
-    RANSACRegressor(Ridge(), min_samples=5),
-    make_pipeline(SelectFromModel(TREE), SVC()),
-    make_pipeline(PCA(2), LinearDiscriminantAnalysis()),
-    TransformedTargetRegressor(Ridge(), transformer=QuantileTransformer(n_quantiles=5)),
-    GaussianProcessRegressor(RBF() + WhiteKernel()),
-    MLPClassifier(hidden_layer_sizes=(3,), max_iter=2),
-    make_pipeline(FeatureUnion([("k", KBinsDiscretizer(3)), ("p", PolynomialFeatures())]), Ridge()),
-    make_pipeline(ColumnTransformer([("o", OneHotEncoder(), [0])], remainder=KNNImputer()), Ridge()),
-    make_pipeline(FunctionTransformer(), ColumnTransformer([("first", "passthrough", [0])]), IsotonicRegression()),
+    *(vars(sk)[name]() for name in PLAIN.split()),
+    *(vars(sk)[name](n_estimators=3) for name in FORESTS.split()),
+    *(of(TREE) for of in (sk.OutputCodeClassifier, sk.OneVsRestClassifier, sk.AdaBoostClassifier)),
+    *(sk.KNeighborsClassifier(algorithm="kd_tree"), sk.RadiusNeighborsRegressor(radius=9.0, algorithm="ball_tree")),
+    *(TREE, sk.HistGradientBoostingClassifier(max_iter=3, early_stopping=True), sk.RANSACRegressor(min_samples=5)),
+    *(sk.CalibratedClassifierCV(TREE, cv=2, method="isotonic"), sk.MLPClassifier(max_iter=2, early_stopping=True)),
+    sk.BaggingClassifier(TREE, n_estimators=3, random_state=np.random.RandomState(0)),
+    sk.TransformedTargetRegressor(sk.Ridge(), transformer=sk.QuantileTransformer(n_quantiles=5)),
+    sk.GaussianProcessRegressor(RBF() + WhiteKernel()),
+    *(make_pipeline(sk.SelectFromModel(TREE), sk.SVC()), make_pipeline(sk.PCA(2), sk.LinearDiscriminantAnalysis())),
+    make_pipeline(sk.FeatureUnion([("k", sk.KBinsDiscretizer(3)), ("p", sk.PolynomialFeatures())]), sk.Ridge()),
+    *(make_pipeline(ONE_HOT, sk.Ridge()), make_pipeline(sk.FunctionTransformer(), FIRST, sk.IsotonicRegression())),
 ]
 
 
@@ -275,11 +180,6 @@ def test_a_fitted_pipeline_of_any_kind_loads_and_predicts_the_same(package: Path
 # ── what they are not made of ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def hidden_in_an_array(mark: Path) -> bytes:
-    """joblib keeps arrays of objects as a pickle inside of the pickle."""
-    return dumped(np.array([Call(os.system, f"touch {mark}")], dtype=object))
-
-
 def by_opcodes(form: bytes) -> Callable[[Path], bytes]:
     return lambda mark: form.replace(b"MARK", os.fsencode(mark))
 
@@ -291,13 +191,13 @@ def by_extension_code(mark: Path) -> bytes:
 
 
 def in_a_fitted_pipeline(mark: Path) -> bytes:
-    model = make_pipeline(Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
+    model = make_pipeline(sk.Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
     model.extra = Call(os.system, f"touch {mark}")
     return dumped(model)
 
 
-def pickled(*call: Any) -> bytes:
-    return pickle.dumps(Call(*call))
+def pickled(*call: Any, **state: Any) -> bytes:
+    return pickle.dumps(Call(*call, **state))
 
 
 MALICIOUS: dict[str, Callable[[Path], bytes]] = {
@@ -311,7 +211,7 @@ MALICIOUS: dict[str, Callable[[Path], bytes]] = {
     "a path through an allowed class": by_opcodes(b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93."),
     "numpy.memmap": lambda mark: pickled(np.memmap, str(mark), "uint8", "w+", 0, (4,)),
     "numpy.load": lambda mark: pickled(np.load, str(mark)),
-    "an array of objects": hidden_in_an_array,
+    "an array of objects": lambda mark: dumped(np.array([Call(os.system, f"touch {mark}")], dtype=object)),
     "functools.partial": lambda mark: pickled(functools.partial, os.mkdir, str(mark)),
     "what sklearn imported": lambda mark: pickled(sklearn.pipeline.clone, str(mark)),
     "a function of sklearn": by_opcodes(b"csklearn.datasets._base\nclear_data_home\n(S'MARK'\ntR."),
@@ -322,7 +222,7 @@ MALICIOUS: dict[str, Callable[[Path], bytes]] = {
     "INST": by_opcodes(b"(S'touch MARK'\nios\nsystem\n."),
     "OBJ": by_opcodes(b"(cos\nsystem\nS'touch MARK'\no."),
     "a code of copyreg": by_extension_code,
-    "__setstate__": lambda mark: pickle.dumps(State(Call(functools.partial, print), (os.mkdir, (str(mark),), {}, {}))),
+    "__setstate__": lambda mark: pickled(functools.partial, print, state=(os.mkdir, (str(mark),), {}, {})),
     "a list filled by a call": by_opcodes(b"(lp0\ncos\nmkdir\n(S'MARK'\ntRa."),
     "inside of a good model": in_a_fitted_pipeline,
     "getattr": by_opcodes(b"c__builtin__\ngetattr\n."),
@@ -341,13 +241,12 @@ def _code() -> Any:
 @pytest.mark.parametrize("make", MALICIOUS.values(), ids=MALICIOUS)
 def test_a_malicious_model_is_refused_and_nothing_runs(package: Path, make: Callable[[Path], bytes]) -> None:
     """Its checksums and its manifest are right, so that nothing but the unpickler can stop it."""
-    mark = package.parent / "mark"
-    seal(package, make(mark))
+    seal(package, make(package.parent / "mark"))
     before = sorted(package.parent.rglob("*"))
-    with pytest.raises(ForbiddenError, match=r"model\.joblib: asks for .*, which a model is never made of") as caught:
-        load_model(package)
+    (line,) = refusal(package, ForbiddenError)
 
-    assert len(caught.value.lines) == 1
+    assert line.startswith("model.joblib: asks for ")
+    assert line.endswith(", which a model is never made of; nothing was loaded")
     assert sorted(package.parent.rglob("*")) == before
 
 
@@ -362,39 +261,37 @@ def test_the_malicious_models_leave_a_mark_when_joblib_loads_them(tmp_path: Path
     assert [name for name, mark in marks.items() if not mark.exists()] == []
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("builtins", "list.append"),
-        ("builtins", "getattr"),
-        ("builtins", "type"),
-        ("numpy", "memmap"),
-        ("numpy", "fromfile"),
-        ("numpy", "save"),
-        ("numpy", "os"),
-        ("numpy.lib._npyio_impl", "NpzFile"),
-        ("joblib.numpy_pickle_compat", "NDArrayWrapper"),
-        ("joblib.memory", "Memory"),
-        ("sklearn.neighbors._kd_tree", "newObj.__self__"),
-        ("sklearn.pipeline", "islice"),
-        ("sklearn.pipeline", "make_pipeline"),
-        ("sklearn.pipeline", "no_such_name"),
-        ("sklearn.datasets._base", "RemoteFileMetadata"),
-        ("sklearn.utils._testing", "TempMemmap"),
-        ("sklearn.utils.parallel", "Parallel"),
-        ("sklearn.externals._arff", "ArffDecoder"),
-        ("scipy.io", "netcdf_file"),
-        ("scipy.sparse", "load_npz"),
-        ("scipy._lib._ccallback", "LowLevelCallable"),
-        ("pathlib", "Path"),
-        ("", "object"),
-        ("..", "object"),
-        ("../src/modeling/loading", "Loaded"),
-        ("tests.conftest", "Project"),
-    ],
-)
-def test_a_name_that_no_model_needs_is_not_allowed(module: str, name: str) -> None:
+FORBIDDEN = """
+builtins:list.append builtins:getattr builtins:type numpy:memmap numpy:fromfile numpy:save numpy:os pathlib:Path
+numpy.lib._npyio_impl:NpzFile joblib.numpy_pickle_compat:NDArrayWrapper joblib.memory:Memory :object ..:object
+sklearn.neighbors._kd_tree:newObj.__self__ sklearn.pipeline:islice sklearn.pipeline:make_pipeline
+sklearn.pipeline:no_such_name sklearn.pipeline:Parallel sklearn.calibration:Parallel sklearn.utils.parallel:Parallel
+sklearn.metrics._scorer:_PassthroughScorer sklearn.datasets._base:RemoteFileMetadata
+sklearn.utils._testing:TempMemmap sklearn.externals._arff:ArffDecoder scipy.io:netcdf_file scipy.sparse:load_npz
+scipy._lib._ccallback:LowLevelCallable ../src/modeling/loading:Loaded tests.conftest:Project
+record.checksums:Digest modeling.loading:ModelUnpickler
+"""
+
+
+@pytest.mark.parametrize("name", FORBIDDEN.split())
+def test_a_name_that_no_model_needs_is_not_allowed_wherever_it_is_imported(name: str) -> None:
+    module, _, name = name.partition(":")
+
     assert not is_allowed(module, name)
+
+
+def test_a_chain_of_allowed_classes_runs_no_program(package: Path) -> None:
+    """A scorer that calls its estimator, which reads what it is given."""
+    mark, program = package.parent / "mark", package.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    name = NotFittedError(str(program))
+    name.parent = "/tmp"  # noqa: S108
+    inner = make_pipeline(sk.HashingVectorizer(input="file", n_features=4), sk.Ridge().fit([[0] * 4, [1] * 4], [0, 1]))
+    seal(package, pickled(_PassthroughScorer(inner), inner, [name], [1]))
+
+    assert refusal(package, ForbiddenError)
+    assert not mark.exists()
 
 
 STEP = """
@@ -494,34 +391,3 @@ def test_no_other_file_of_src_unpickles_anything() -> None:
             found += [path.name for name in names if name in UNPICKLING | LOADERS | {"NumpyUnpickler"}]
 
     assert set(found) == {"loading.py"}
-
-
-def test_a_chain_of_allowed_classes_runs_no_program(package: Path) -> None:
-    """A scorer that calls its estimator, which reads what it is given."""
-    mark, program = package.parent / "mark", package.parent / "program"
-    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
-    program.chmod(0o755)
-    name = NotFittedError(str(program))
-    name.parent = "/tmp"  # noqa: S108
-    reader = HashingVectorizer(input="file", n_features=4)
-    inner = make_pipeline(reader, Ridge().fit([[0, 0, 0, 0], [1, 0, 0, 0]], [0, 1]))
-    seal(package, pickle.dumps(Call(_PassthroughScorer(inner), inner, [name], [1])))
-
-    with pytest.raises(ForbiddenError):
-        load_model(package)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("sklearn.pipeline", "Parallel"),
-        ("sklearn.calibration", "Parallel"),
-        ("sklearn.metrics._scorer", "_PassthroughScorer"),
-        ("sklearn.utils._testing", "TempMemmap"),
-        ("record.checksums", "Digest"),
-        ("modeling.loading", "ModelUnpickler"),
-    ],
-)
-def test_a_class_that_could_do_more_than_compute_is_refused_by_whatever_name(module: str, name: str) -> None:
-    assert not is_allowed(module, name)

@@ -85,7 +85,7 @@ def with_own_stages(project: Project) -> None:
 
 @pytest.fixture(scope="module")
 def released(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone with the two stages, one table that was added in a folder and one that was imported; v2.0.0 is released."""
+    """A clone with the two stages, a table in a folder that was added and an imported one; v2.0.0 is released."""
 
     def build(folder: Path) -> None:
         source = Project(folder / "source")

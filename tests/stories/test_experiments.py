@@ -39,7 +39,6 @@ class Day(NamedTuple):
 def day(request: pytest.FixtureRequest, finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Day:
     """The README's recipe, as it is or with two runs in its sweep and a quick estimator. Copy its project."""
     commands = recipe("Experiments")
-    assert LIST.search(commands)
     if not request.param:
         commands = LIST.sub("0.1,10", commands).replace("random_forest", "nearest_neighbors")
     values = [float(value) for value in LIST.findall(commands)[0].split(",")]
@@ -49,16 +48,18 @@ def day(request: pytest.FixtureRequest, finished: Project, tmp_path_factory: pyt
     def build(folder: Path) -> None:
         project = finished.copy(folder / "project")
         project.type(commands)
-        project.run(HERE)
+        if request.param:
+            project.run(HERE)
         assert "Failed" not in finish_queue(project)
         project.run("git checkout -q .")
         project.run("dvc checkout -q")
 
     folder = built_once(tmp_path_factory, f"experiments-{request.param}", build)
-    here = {"train.estimator": "nearest_neighbors", "estimator.n_neighbors": 9}
+    if request.param:
+        expected["here"] = {"train.estimator": "nearest_neighbors", "estimator.n_neighbors": 9}
     sweep = {f"sweep-{number}": value for number, value in enumerate(values, start=1)}
     best = f"sweep-{values.index(10) + 1}"
-    return Day(Project(folder / "project"), sweep, best, expected | {"here": here})
+    return Day(Project(folder / "project"), sweep, best, expected)
 
 
 def manifest(project: Project, experiment: str) -> dict[str, Any]:
@@ -92,7 +93,8 @@ def test_each_manifest_says_what_ran_under_which_name_and_on_which_baseline(day:
 def test_diff_names_the_overrides_of_an_experiment_and_nothing_else(day: Day) -> None:
     assert [changed(day.project, name) for name in day.sweep] == [{"estimator.C": c} for c in day.sweep.values()]
     assert changed(day.project, "first-seasons") == day.others["first-seasons"]
-    assert changed(day.project, "here").items() >= day.others["here"].items()
+    for name in day.others.keys() & {"here", "forest"}:
+        assert changed(day.project, name).items() >= day.others[name].items()
 
 
 def test_verify_and_trace_take_the_names_of_all_experiments(day: Day) -> None:
@@ -147,7 +149,7 @@ def test_the_best_is_applied_released_verified_and_still_names_its_experiment(da
     assert [fact["model"] for fact in json.loads(traced)] == [made["model"]["sha256"]]
 
 
-def test_a_branch_of_the_best_is_released_as_it_is_and_rebuilt(day: Day, tmp_path: Path) -> None:
+def test_a_branch_of_the_best_is_released_as_it_is(day: Day, tmp_path: Path) -> None:
     project = day.project.copy(tmp_path / "project")
     project.run(f"dvc exp branch {day.best} best")
     project.run("git checkout -q best")
@@ -156,7 +158,6 @@ def test_a_branch_of_the_best_is_released_as_it_is_and_rebuilt(day: Day, tmp_pat
 
     assert json.loads((project.path / MANIFEST).read_text()) == manifest(project, day.best)
     assert project.run("gto show penguins@latest --json").returncode == 0
-    assert "rebuilt byte for byte" in project.ask("rebuild penguins@v1.0.0").stdout
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,7 @@ def test_an_unreachable_remote_is_an_error_that_costs_no_byte(remote: Remote, pu
     assert project.snapshot("data", "models").items() == {k: v for k, v in before.items() if k[0] != "."}.items()
 
 
+@pytest.mark.long
 def test_what_an_unreachable_remote_has_is_rebuilt(remote: Remote, pushed: Project, tmp_path: Path) -> None:
     project = pushed.copy(tmp_path / "project")
     before = project.snapshot("data", "models")

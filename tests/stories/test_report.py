@@ -51,7 +51,8 @@ def report(branch: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shown(report: Path) -> str:
     """The report as GitHub shows it."""
-    return MarkdownIt("commonmark").enable("table").render((report / "report.md").read_text())
+    found: str = MarkdownIt("commonmark").enable("table").render((report / "report.md").read_text())
+    return found
 
 
 def size(png: Path) -> tuple[int, int]:

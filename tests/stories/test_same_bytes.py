@@ -42,7 +42,7 @@ def emulating(processor: str) -> str:
 
 def train(project: Project, command: str = "python src/train.py", **env: str) -> dict[str, bytes]:
     """All that the stage writes under some conditions."""
-    project.run(command, **env)
+    Project(project.path, env).run(command)
     return project.snapshot(*OUTPUTS)
 
 

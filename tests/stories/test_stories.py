@@ -42,6 +42,11 @@ def test_a_forced_repro_changes_no_byte(project: Project) -> None:
     assert project.run("git status --porcelain").stdout == ""
 
 
+@pytest.mark.long
+def test_a_version_is_rebuilt_in_an_environment_of_its_own_requirements(project: Project) -> None:
+    assert "rebuilt byte for byte" in project.ask("rebuild v1.0.0 --fresh-env").stdout
+
+
 def test_changing_a_comment_or_an_estimator_that_is_not_chosen_runs_nothing(project: Project) -> None:
     file = project.path / "params.yaml"
     file.write_text(file.read_text().replace("# Parts of the", "# The parts of the"))

@@ -426,9 +426,8 @@ def test_a_repository_of_ones_own_is_green_after_the_recipe(fresh: Project, tmp_
     shutil.copytree(fresh.path, top.path / folder, ignore=lambda *_: {".git", "cache", "tmp"})
     top.run("git init -q -b main")
     top.commit("Use the template")
-    top.type(
-        f"git init -q --bare -b main {tmp_path / 'hub'} && git remote add origin {tmp_path / 'hub'} && git push -qu origin main"
-    )
+    top.run(f"git init -q --bare -b main {tmp_path / 'hub'}")
+    top.type(f"git remote add origin {tmp_path / 'hub'} && git push -qu origin main")
     mine = Project(top.path / folder)
     mine.type(recipe("Start your own"))
     made = manifest(mine)["run"]["git"]
