@@ -28,6 +28,7 @@ with importing():
     from record.tracking import LOCK, PACKAGE, PACKAGE_AGAIN, PIPELINE, Stage
 
 REQUIREMENTS = Path("requirements.txt")
+SHOWN = 6  # differences from a released version that are named
 CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js"}
 SETTINGS = {".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
 
@@ -41,6 +42,8 @@ def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
     recorded = tracking.recorded_stages(tracking.read_workspace)
     declared = tracking.declared_stages(tracking.read_workspace)
     ends = declared[package].deps if package in declared else []
+    templated = [end for end in ends if "*" in end]
+    refuse_if(f"{PIPELINE}: {package}: only DVC can fill in the dependency {end}; write the path" for end in templated)
     stages = tracking.ancestors(recorded, ends)
     read = [dep for stage in stages.values() for dep in stage.deps]
     refuse_if(tracking.unrecorded([*ends, *read], recorded))
@@ -145,7 +148,7 @@ def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Ru
         reason = "no commit yet" if git.has_repository() else "no Git repository"
         say(f"warning: {reason}, so the manifest cannot say which code made this model; commit, then {PACKAGE_AGAIN}")
     missing = tracking.missing_from(commit, files) if commit else {}
-    for path, found in missing.items():
+    for path, found in missing.items() if "DVC_EXP_NAME" not in os.environ else ():  # whose parameters differ by intent
         say(f'warning: {path}: HEAD has {found}, so the manifest says "dirty"; commit it, then {PACKAGE_AGAIN}')
     name, baseline = os.environ.get("DVC_EXP_NAME"), os.environ.get("DVC_EXP_BASELINE_REV")
     root = os.environ.get("DVC_ROOT") if name else None  # in a temporary copy, the repository that it was copied from
@@ -220,10 +223,15 @@ def refuse_to_change_a_release(new: Manifest, current: Manifest | None) -> Manif
         released = models.released_manifest(current)
     if released is None or released.lineage() == new.lineage():
         return released
+    changes = [
+        f"  {group}: {c}" for group, found in compare(released, new).items() for c in found if group != "metrics"
+    ]
+    more = [f"  and {len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
     raise Problem(
         f"{models.folder_of(new.version)}: released as {models.release_tag(released)}, so it is not overwritten; "
         f"choose another package.version in {PARAMETERS}, or with -S in an experiment, then run again",
-        *(f"  {group}: {change}" for group, changes in compare(released, new).items() for change in changes),
+        *changes[:SHOWN],
+        *more,
     )
 
 
@@ -253,6 +261,8 @@ def main() -> None:
     readings = {name: notes.readings_in(path) for name, path in written.items()}
     refuse_if(line for name in stages for line in disagreements(name, stages[name], found, readings.get(name)))
     new = build_manifest(settings, candidate, stages)
+    if not new.inputs:
+        say("warning: no stage names a raw table among its deps, so this lineage has no data; add it in dvc.yaml")
     folder = models.folder_of(settings.package.version)
     current = models.current_manifest(folder)
     kept = refuse_to_change_a_release(new, current) or with_first_record(new, current)

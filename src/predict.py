@@ -35,6 +35,8 @@ def main() -> None:
         for path, formats in ((asked.input, INPUTS), (asked.output, OUTPUTS))
         if not path.name.endswith(formats)
     )
+    if not asked.output.parent.is_dir():
+        raise Problem(f"{asked.output.parent}: not found; make the folder, or name another output")
     if asked.output.resolve() == asked.input.resolve():
         raise Problem(f"{asked.output}: is the input, which is not overwritten; name another output")
     from record.environment import start_with

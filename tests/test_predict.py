@@ -56,7 +56,8 @@ def test_the_callers_numeric_settings_change_no_byte_of_the_output(own: Project)
     assert (own.path / "one.parquet").read_bytes() == (own.path / "other.parquet").read_bytes()
 
 
-SUFFIX = "expected a file that ends in .csv or .parquet"
+INPUT = "rows.xlsx: expected a file that ends in .csv or .csv.gz or .tsv or .tsv.gz or .parquet"
+OUTPUT = "scored: expected a file that ends in .csv or .parquet"
 
 
 SAME = "rows.parquet: is the input, which is not overwritten; name another output"
@@ -66,7 +67,7 @@ NO_FOLDER = f"models/{VERSION}/manifest.json: File exists"
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
-        ("rows.xlsx scored", [f"error: rows.xlsx: {SUFFIX}", f"error: scored: {SUFFIX}"]),
+        ("rows.xlsx scored", [f"error: {INPUT}", f"error: {OUTPUT}"]),
         (f"rows.parquet models/{VERSION}/manifest.json/x.csv", ["not used by the model: sex", f"error: {NO_FOLDER}"]),
         ("rows.parquet ./rows.parquet", [f"error: {SAME}"]),
     ],

@@ -40,9 +40,8 @@ def run(before: str, after: str) -> Result:
         "tables": tables,
         "folds": paired,
     }
-    return Result(
-        facts, [headline(models, bool(groups)), *lines(groups, tables), *([verdict(paired)] if groups else [])]
-    )
+    judged = [verdict(paired)] if groups and not facts["same_model"] else []
+    return Result(facts, [headline(models, bool(groups)), *lines(groups, tables), *judged])
 
 
 def headline(models: list[str], differs: bool) -> str:
@@ -151,7 +150,7 @@ def table_of(version: Version, entry: Input) -> Iterator[Path]:
     if path.is_file() and path.resolve().is_relative_to(Path.cwd()) and digest(path).md5 == entry.md5:
         yield path
         return
-    with fetched(path, version.commit or "HEAD", quiet=True) as file:
+    with fetched(path, version.commit or "HEAD") as file:
         if digest(file).md5 != entry.md5:
             raise Problem(f"{path}: not available with the content that is recorded")
         yield file

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from record import git
-from record.problem import Problem
+from record.problem import CannotAsk, Problem
 
 HERE = Path()
+NOT_THERE = (
+    "No storage files available",
+    "missing from",
+    "does not exist",
+    "Unable to find",
+    "not found in",
+)  # DVC's words
 
 
 @dataclass(frozen=True)
@@ -23,15 +30,21 @@ class Commands:
     python: Path = Path(sys.executable)
     cwd: Path = HERE
 
-    def run(self, *arguments: str, quiet: bool = False) -> bool:
-        """Run `python …`, its messages passed on to the person on stderr unless quiet; whether it went well."""
-        target = subprocess.DEVNULL if quiet else sys.stderr.fileno()
-        return self._run(arguments, target, target)[0] == 0
+    def run(self, *arguments: str) -> bool:
+        """Run `python …`, its messages passed on to the person on stderr; whether it went well."""
+        return self._run(arguments, sys.stderr.fileno())[0] == 0
 
     def read(self, *arguments: str) -> str | None:
         """Run `python …`; what it printed, or None when it failed."""
         status, output = self._run(arguments, subprocess.PIPE)
         return output.decode().strip() if status == 0 else None
+
+    def complaint(self, *arguments: str) -> str | None:
+        """Run `python …` without its messages; the error that it ended with, or None when it went well."""
+        status, output = self._run(arguments, subprocess.PIPE, subprocess.STDOUT)
+        lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        return None if status == 0 else " ".join(errors or lines[-1:] or [f"exit status {status}"])
 
     def _run(self, arguments: tuple[str, ...], stdout: int, stderr: int | None = None) -> tuple[int, bytes]:
         # The stages' commands say `python`, so this environment's must be found first. A hook's or a caller's Git
@@ -54,18 +67,23 @@ class Commands:
 
 
 @contextmanager
-def fetched(path: Path, commit: str, *, quiet: bool = False) -> Iterator[Path]:
+def fetched(path: Path, commit: str) -> Iterator[Path]:
     """A file as a commit has it, in a temporary place: from Git, from DVC's cache, or from the remote.
 
     DVC does not check what it hands out (iterative/dvc#9572), so whoever asks must compare the hash.
 
     Raises:
         Problem: when nobody has it.
+        CannotAsk: when a remote cannot be reached, or DVC's configuration cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
         target = Path(folder) / path.name
-        arguments = ("get", "--rev", commit, "--out", str(target), "--", ".", path.as_posix())
-        if not Commands().run("-m", "dvc", *arguments, quiet=quiet) or not target.is_file():
+        complaint = Commands().complaint(
+            "-m", "dvc", "get", "--rev", commit, "--out", str(target), "--", ".", path.as_posix()
+        )
+        if complaint and not any(words in complaint for words in NOT_THERE):
+            raise CannotAsk(f"{path}: DVC cannot say whether it has it as commit {commit} records it: {complaint}")
+        if complaint or not target.is_file():
             raise Problem(f"{path}: neither DVC's cache nor a remote has it as commit {commit} records it")
         yield target
 
@@ -79,5 +97,6 @@ def scratch_clone(commit: str) -> Iterator[Path]:
         no_hooks = ("-c", f"core.hooksPath={os.devnull}")
         clone = ("clone", "--quiet", "--shared", "--no-tags", "--no-checkout", str(top), str(target))
         git.ask(*no_hooks, *clone, no=())
+        git.ask("remote", "remove", "origin", cwd=target, no=())  # the caller's releases are not to be asked for
         git.ask(*no_hooks, "checkout", "--quiet", "--detach", commit, cwd=target, no=())
         yield target / (prefix or "")

@@ -4,6 +4,7 @@ The caller's working tree, Git and cache are only read: what DVC tracks is pulle
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def rebuilt(version: Version, fresh_env: bool) -> Iterator[Path]:
         python = make_environment(clone) if fresh_env else Path(sys.executable)
         commands = Commands(python, clone)
         fetch_data(version, commands)
+        forget_results(version, commands)
         say("running the pipeline")
         if not commands.run("-m", "dvc", "repro", "--force", "--no-run-cache"):
             hint = "" if fresh_env else "; where installed packages differ, --fresh-env installs that commit's own"
@@ -100,12 +102,27 @@ def fetch_data(version: Version, commands: Commands) -> None:
             raise Problem(f"{target}: neither the cache nor the remote has it; dvc push it where it is, then rebuild")
 
 
+def forget_results(version: Version, commands: Commands) -> None:
+    """Remove what the pipeline made, and thaw its stages, so that only what is made again can be compared."""
+    recorded = tracking.recorded_stages(version.read)
+    for path in [path for stage in recorded.values() for path in stage.outs]:
+        target = commands.cwd / path
+        if target.is_dir():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+    pipeline = tracking.mapping_in(version.read, tracking.PIPELINE).get("stages") or {}
+    if frozen := [name for name, stage in pipeline.items() if isinstance(stage, dict) and stage.get("frozen")]:
+        commands.run("-m", "dvc", "unfreeze", *frozen)
+
+
 def compare_outs(version: Version, clone: Path) -> Iterator[Outcome]:
     """Compare every out that the commit's `dvc.lock` records with what was made now, then the rest of `dvc.lock`."""
     content = version.read(LOCK)
     if content is None:
         raise Problem(f"{LOCK}: not in commit {version.commit}, so nothing says what the pipeline made")
-    recorded, made = tracking.parse_lock(content), tracking.parse_lock((clone / LOCK).read_bytes())
+    live = tracking.recorded_stages(version.read)
+    recorded = {name: stage for name, stage in tracking.parse_lock(content).items() if name in live}
+    made = tracking.parse_lock((clone / LOCK).read_bytes())
     cause = likely_cause(version.manifest(), models.read_manifest_of(clone / version.folder))
     for name, stage in recorded.items():
         found = made[name].outs if name in made else {}

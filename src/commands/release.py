@@ -15,6 +15,7 @@ from commands.versions import WORKSPACE, find_version
 from record import git, models
 from record.manifest import Manifest
 from record.problem import CannotAsk, Problem
+from record.tracking import PACKAGE, read_workspace, recorded_stages
 
 
 def run() -> Result:
@@ -27,15 +28,17 @@ def run() -> Result:
     tag = models.release_tag(manifest)
     facts = {"version": version.name, "tag": tag, "commit": head}
     findings = verify(version, holder=head)
-    found = [*findings.problems, *missing_pointers(version.name), *uncommitted(), *stale()]
+    found = [*findings.problems, *missing_pointers(version.name), *uncommitted(), *stale(manifest)]
     problems = list(dict.fromkeys(found))
     if problems:
         return Result(facts | {"released": False, "problems": problems}, problems, holds=False)
-    if git.commit_of(f"refs/tags/{tag}"):
+    if git.commit_of_tag(tag):
         return Result(facts | {"released": True, "problems": []}, [f"{tag}: released already, with these bytes"])
-    refuse_if_released_elsewhere(tag)
+    models.refuse_if_released_elsewhere(tag)
     make_tag(manifest, tag, head)
     push = f"git push --atomic origin HEAD {tag} && dvc push models/{version.name}/{models.MODEL}"
+    if not git.ask("remote"):
+        push = f"git remote add origin URL && dvc remote add --default storage PATH && {push}"
     return Result(facts | {"released": True, "problems": []}, [f"{tag}: released; share it with: {push}"])
 
 
@@ -49,22 +52,18 @@ def uncommitted() -> Iterator[str]:
     """What HEAD does not hold as it is here, of all that Git tracks and of all packages."""
     for options in (("--untracked-files=no",), ("--untracked-files=all", "--", models.MODELS.as_posix())):
         for line in (git.ask("status", "--porcelain", "-z", "--no-renames", *options) or "").split("\0")[:-1]:
-            yield f"{line[3:]}: HEAD does not hold it as it is; commit it"
+            yield f"{line[3:]}: not committed as it is; commit it"
 
 
-def stale() -> Iterator[str]:
-    """What DVC would run again, or could not bring back."""
-    said = Commands().read("-m", "dvc", "status", "--json")
+def stale(manifest: Manifest) -> Iterator[str]:
+    """What DVC would run again of the stages behind the model; that an import has a newer upstream changes nothing."""
+    recorded = recorded_stages(read_workspace)
+    stages = [name for name in (*manifest.stages, PACKAGE) if name in recorded]
+    said = Commands().read("-m", "dvc", "status", "--json", *stages)
     if said is None:
         raise CannotAsk("dvc status fails; it says why above")
     for stage, changes in json.loads(said or "{}").items():
         yield f"{stage}: dvc status says that it changed ({json.dumps(changes)}); dvc repro, then commit"
-
-
-def refuse_if_released_elsewhere(tag: str) -> None:
-    """Ask the repository that a cut clone came from whether it has the tag, since the clone cannot know."""
-    if (cut := git.what_is_cut()) and (commit := git.tag_at_remote(tag)):
-        raise Problem(f"{tag}: released in the repository that this clone came from, at {commit}, but {cut}")
 
 
 def make_tag(manifest: Manifest, tag: str, commit: str) -> None:

@@ -50,7 +50,11 @@ def in_commit(version: Version) -> Version:
 
 
 def refuse_to_lose(source: Version, manifest: Manifest) -> None:
-    """Refuse to overwrite an intact package that is another one and that no commit has."""
+    """Refuse to overwrite what was released, or an intact package that is another one and that no commit has."""
+    released = models.released_manifest(manifest, ask_remote=False)
+    if released and released != manifest:
+        tag = models.release_tag(manifest)
+        raise Problem(f"{source.folder}: another model was released as {tag}; python src/lineage.py restore {tag}")
     current = models.current_manifest(source.folder)
     if current is None or current == manifest:
         return

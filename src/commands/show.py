@@ -85,7 +85,7 @@ def stage_rows(manifest: Manifest, stage: Stage) -> Iterator[tuple[str, ...]]:
     read = {path: md5 for path, md5 in stage.deps.items() if path not in code}
     yield from (("reads", path, short(md5)) for path, md5 in read.items())
     if count := len(stage.deps) - len(read):
-        yield "reads", f"{count} files of code", ""
+        yield "reads", f"{count} file{'s' if count > 1 else ''} of code", ""
     yield from (("makes", path, short(md5)) for path, md5 in stage.outs.items())
 
 

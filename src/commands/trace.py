@@ -15,7 +15,7 @@ from commands.versions import Record
 from record import git
 from record.checksums import digest
 from record.problem import Problem, say
-from record.tracking import content_hash
+from record.tracking import PARAMETERS, PIPELINE, content_hash, files_in
 
 SHORTEST_HASH = 7
 HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}(\.dir)?")
@@ -40,7 +40,7 @@ def run(what: str) -> Result:
         for record in found
     ]
     if not facts:
-        return Result([], [f"no version came from {what} ({', '.join(meanings)})"], holds=False)
+        return Result([], [f"no version came from {what}"], holds=False)
     rows = [[*versions.row(fact), _as(fact["roles"])] for fact in facts]
     return Result(facts, table([(*versions.HEADER, "AS"), *rows]))
 
@@ -55,11 +55,13 @@ def identify(what: str, names: Collection[str | None]) -> list[str]:
     path = Path(what)
     if not what:
         raise Problem("expected a file, a hash, a commit, an experiment or a path, found nothing")
+    if path in {PARAMETERS, PIPELINE}:
+        raise Problem(f"{what}: its values are recorded, not its hash; python src/lineage.py diff A B compares them")
     if path.is_file():
         found = digest(path)
         return [found.md5, found.sha256]
     if path.is_dir():
-        return [content_hash(path)]
+        return [content_hash(path), *(digest(file).md5 for file in files_in(path))]
     if HASH.fullmatch(what.lower()):
         return [what.lower()]
     if commit := git.commit_of(what):

@@ -23,6 +23,7 @@ from record.problem import Problem
 from record.tracking import LOCK, overlap
 
 AGAIN = f"dvc repro && {tracking.PACKAGE_AGAIN}"
+MOVE_ON = "it is released, so set the next package.version in params.yaml or undo the change, then dvc repro"
 
 
 @dataclass
@@ -61,7 +62,11 @@ def verify(version: Version, holder: str | None = None) -> Findings:
     manifest, findings.problems = models.check_package(package, version.name)
     if manifest:
         findings.problems += check_params(manifest)
-        findings.problems += check_tracking(version, manifest, package)
+        released = versions.release_tags().get(models.release_tag(manifest))
+        if released and git.read_blob(released, version.folder / models.MANIFEST) != package.texts[models.MANIFEST]:
+            released = None  # of another manifest
+        holder = holder or released  # which was checked to hold all of this, whatever became of the recorded commit
+        findings.problems += check_tracking(version, manifest, package, MOVE_ON if released else AGAIN)
         check_commit(manifest, holder, findings)
         findings.problems += check_release(version, manifest, package)
     findings.problems = list(dict.fromkeys(findings.problems))
@@ -109,7 +114,7 @@ def tracked_md5s(version: Version) -> dict[str, str]:
     return {model: tracked[2].hash} if tracked else {}
 
 
-def check_tracking(version: Version, manifest: Manifest, package: Package) -> Iterator[str]:
+def check_tracking(version: Version, manifest: Manifest, package: Package, remedy: str) -> Iterator[str]:
     """Compare the files with DVC's record of them and, where the version is the current one, the lineage too."""
     try:
         tracked = tracked_md5s(version)
@@ -126,7 +131,11 @@ def check_tracking(version: Version, manifest: Manifest, package: Package) -> It
         if md5 != digest.md5:
             yield f"{name}: {LOCK if is_current else models.POINTER} records MD5 {md5}, it is {digest.md5}"
     if is_current:
-        yield from check_stages(manifest, recorded)
+        ends = tracking.declared_stages(version.read).get(tracking.PACKAGE)
+        for name in tracking.ancestors(recorded, ends.deps if ends else []):
+            if name not in manifest.stages:
+                yield f"{name}: the model rests on it by {LOCK}, but {models.MANIFEST} does not have it; {remedy}"
+        yield from check_stages(manifest, recorded, remedy)
         if version.commit is None:
             yield from check_files(manifest)
     else:
@@ -149,28 +158,28 @@ def check_params(manifest: Manifest) -> Iterator[str]:
             yield f"{models.MANIFEST}: params.{section} is not what its stages record; restore it"
 
 
-def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage]) -> Iterator[str]:
+def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage], remedy: str) -> Iterator[str]:
     """Compare the stages that the manifest records with those of dvc.lock."""
     for name, then in manifest.stages.items():
         now = recorded.get(name)
         if now is None:
-            yield f"{name}: recorded in {models.MANIFEST}, but not in {LOCK}; {AGAIN}"
+            yield f"{name}: recorded in {models.MANIFEST}, but not in {LOCK}; {remedy}"
             continue
         for kind, before, after in [("reads", then.deps, now.deps), ("makes", then.outs, now.outs)]:
             for path in sorted({*before, *after}):
                 if before.get(path) != after.get(path):
                     yield (
                         f"{path}: {name} {kind} it; {models.MANIFEST} records {before.get(path)}, "
-                        f"{LOCK} records {after.get(path)}; {AGAIN}"
+                        f"{LOCK} records {after.get(path)}; {remedy}"
                     )
         if then.cmd != now.cmd:
-            yield f"{name}: {models.MANIFEST} records the command '{then.cmd}', {LOCK} '{now.cmd}'; {AGAIN}"
+            yield f"{name}: {models.MANIFEST} records the command '{then.cmd}', {LOCK} '{now.cmd}'; {remedy}"
         if then.params and then.params != now.params:
-            yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; {AGAIN}"
+            yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; {remedy}"
     for entry in manifest.inputs:
         read = {dep: md5 for stage in recorded.values() for dep, md5 in stage.deps.items()}
         if read.get(entry.path, entry.md5) != entry.md5 or not any(overlap(entry.path, path) for path in read):
-            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; {AGAIN}"
+            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; {remedy}"
 
 
 def check_files(manifest: Manifest) -> Iterator[str]:
@@ -213,7 +222,7 @@ def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> 
                 f"commit {commit}: not in this repository; if it was made elsewhere, {tracking.PACKAGE_AGAIN}"
             )
     elif record and record.dirty and not holder:
-        findings.unchecked.append("the manifest says itself that no commit holds all that made it")
+        findings.unchecked.append("the recorded commit did not hold all that made it, as the manifest says (dirty)")
     else:
         findings.problems += missing_from(commit, manifest)
 

@@ -15,7 +15,7 @@ from record import git, models, tracking
 from record.comparison import short
 from record.manifest import Manifest, parse_manifest
 from record.parameters import read_parameters
-from record.problem import Problem, did_you_mean, refuse_if, say
+from record.problem import Problem, did_you_mean, say
 
 WORKSPACE = "workspace"
 PATTERN = f"{models.MODELS.as_posix()}/*/{models.MANIFEST}"
@@ -58,7 +58,12 @@ def find_version(what: str) -> Version:
     among the versions that only Git's history still has. Where a name means several, that is said.
     """
     if what == WORKSPACE:
-        return Version(read_parameters().package.version)
+        name = read_parameters().package.version
+        if name not in models.versions():
+            raise Problem(
+                f"{models.folder_of(name)}: params.yaml asks for it, but it was not made yet; dvc repro makes it"
+            )
+        return Version(name)
     known = models.versions()
     revision = experiments().get(what) or git.commit_of(what)
     if what in known:
@@ -68,8 +73,8 @@ def find_version(what: str) -> Version:
     if what in experiments() and git.commit_of(what) not in {None, revision}:
         say(f"note: '{what}' is also a revision; {short(str(git.commit_of(what)))} names that one")
     if revision:
-        if name := version_made_in(revision):
-            return Version(name, revision)
+        if made := version_made_in(revision):
+            return Version(made, revision)
         raise Problem(
             f"'{what}': its dvc.lock records no package; python src/lineage.py list --all shows those there are"
         )
@@ -201,7 +206,6 @@ def in_commits() -> list[Record]:
     """All manifests in commits, each content once, the newest first; what is not a JSON object is left out."""
     blobs = first_commits()
     contents = git.read_blobs(list(blobs))
-    refuse_if(f"Git lacks the object {blob}; git fsck says what is damaged" for blob in blobs if blob not in contents)
     found = ((place, _load(contents[blob])) for blob, place in blobs.items())
     return [Record(version, doc, present=False, commit=commit) for (version, commit), doc in found if doc]
 

@@ -109,7 +109,7 @@ def check_task(estimator: BaseEstimator, data: Data, place: str) -> None:
     """Refuse a regressor for a classification, and the other way round."""
     fits = is_classifier(estimator) if data.task == "classification" else is_regressor(estimator)
     if not fits:
-        raise Problem(f"{place}.class: {type(estimator).__name__} is not for data.task: {data.task}")
+        raise Problem(f"{place}.class: {type(estimator).__name__} does not fit data.task: {data.task}")
 
 
 def seed(estimator: BaseEstimator, value: int) -> None:

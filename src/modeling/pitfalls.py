@@ -1,4 +1,4 @@
-"""What makes a score a lie: warnings with names and counts, noted in profile.json and in the manifest."""
+"""What makes a score misleading: warnings with names and counts, noted in profile.json and in the manifest."""
 
 from collections.abc import Iterator
 

@@ -26,9 +26,9 @@ FORMS = {
 }
 # Text of which every value is a number in another spelling, and what to do about it.
 DISGUISES = {
-    r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$": "say data.csv.thousands: ','",
-    r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$": "say data.csv.thousands: '.'",
-    r"^[+-]?\d+(,\d+)?$": "say data.csv.decimal: ','",
+    r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$": "set data.csv.thousands: ','",
+    r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$": "set data.csv.thousands: '.'",
+    r"^[+-]?\d+(,\d+)?$": "set data.csv.decimal: ','",
     r"^[$€£¥]\s?[+-]?\d[\d.,]*$|^[+-]?\d[\d.,]*(\s?[$€£¥%]|\s[[:alpha:]]{1,4})$": "remove the unit in a stage before",
 }
 
@@ -119,13 +119,20 @@ def delimiter_of(path: Path, csv: Csv) -> str:
 
 def check_delimiter(path: Path, csv: Csv) -> None:
     """Refuse a file whose first line has another delimiter than the one that params.yaml names."""
+    mark = seen_delimiter(path, csv)
+    if mark != delimiter_of(path, csv):
+        decimal = ", and data.csv.decimal: ',' where numbers have one" if mark == ";" else ""
+        raise Problem(f"{path}: looks separated by {mark!r}; set data.csv.delimiter: {mark!r} in params.yaml{decimal}")
+
+
+def seen_delimiter(path: Path, csv: Csv) -> str:
+    """The delimiter that is expected, if the first line has it or no other; else the one that it has most often."""
     with pa.input_stream(str(path)) as stream:  # which decompresses by the name
         first = stream.read(1 << 16).split(b"\n")[0].decode(csv.encoding, errors="replace")
     counts = {mark: first.count(mark) for mark in (";", "\t", "|", ",")}
     mark = max(counts, key=lambda mark: counts[mark])
-    if counts[mark] and delimiter_of(path, csv) not in first:
-        decimal = ", and data.csv.decimal: ',' where numbers have one" if mark == ";" else ""
-        raise Problem(f"{path}: looks separated by {mark!r}; say data.csv.delimiter: {mark!r} in params.yaml{decimal}")
+    expected = delimiter_of(path, csv)
+    return mark if counts[mark] and expected not in first else expected
 
 
 def understood(name: str, column: pa.ChunkedArray, data: Data, *, is_typed: bool) -> pa.ChunkedArray:
@@ -171,7 +178,7 @@ def odd_values(name: str, column: pa.ChunkedArray, data: Data) -> Iterator[str]:
     kind, values = data.types.get(name), column.drop_null()
     if not pa.types.is_string(column.type) or name in data.drop or kind == "category" or not len(values):
         return
-    ways = f"say data.types: {{{name}: category}} if it is text, or add it to data.drop"
+    ways = f"set data.types: {{{name}: category}} if it is text, or add it to data.drop"
     for form, pattern in FORMS.items():
         fits = pc.sum(pc.match_substring_regex(values, pattern)).as_py()
         if form == "dates" and fits == len(values):
@@ -197,7 +204,7 @@ def describe_odd(name: str, column: pa.ChunkedArray, form: str) -> str:
     total = len(column) - column.null_count
     more = f"; and {len(odd) - SHOWN} others" if len(odd) > SHOWN else ""
     spellings = [value["values"] for value in most]
-    missing = "" if more else f", say data.missing: {{{name}: {spellings}}} if that means missing"
+    missing = "" if more else f", set data.missing: {{{name}: {spellings}}} if that means missing"
     count = total - sum(value["counts"] for value in odd)
     return f"{count:,} of {total:,} values are {form}, but {'; '.join(rows)}{more}; correct that{missing}"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from modeling.loading import Loaded
-from modeling.reading import FORMS, check_delimiter, is_text, settings_of, text_options, understood
+from modeling.reading import FORMS, delimiter_of, is_text, seen_delimiter, settings_of, text_options, understood
 from modeling.table import kind_of, normalise, to_frame
 from record.files import replacing
 from record.manifest import Manifest
@@ -54,7 +54,10 @@ def read_batches(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
         batches = pq.ParquetFile(path).iter_batches(BATCH)
         yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
         return
-    check_delimiter(path, data.csv)
+    if (mark := seen_delimiter(path, data.csv)) != delimiter_of(path, data.csv):
+        say(f"note: {path}: read with {mark!r} between columns and dots in numbers, unlike the training table")
+        plain = {"delimiter": mark, "decimal": ".", "thousands": ""}
+        data = data.model_copy(update={"csv": data.csv.model_copy(update=plain)})
     options = text_options(path, data, largest=BLOCK)
     options["convert_options"].column_types = dict.fromkeys(names_in(path, data), pa.string())
     features = {feature.name: feature for feature in manifest.model.features}

@@ -74,10 +74,11 @@ def _other_parameters(manifest: Manifest) -> dict[str, Any]:
     """The parameters of stages beside ours, which have a section of the manifest of their own."""
     known = set(manifest.params.model_dump())
     return {
-        f"{name}.{key}": value
-        for name, stage in manifest.stages.items()
-        for key, value in flatten(stage.params.get(PARAMETERS.as_posix(), {})).items()
-        if key.partition(".")[0] not in {*known, "estimators"}
+        key if file == PARAMETERS.as_posix() else f"{file}: {key}": value
+        for stage in manifest.stages.values()
+        for file, used in stage.params.items()
+        for key, value in flatten(used).items()
+        if file != PARAMETERS.as_posix() or key.partition(".")[0] not in {*known, "estimators"}
     }
 
 

@@ -56,7 +56,7 @@ def _run(
         done = subprocess.run(
             ["git", "--no-optional-locks", *arguments],  # a kill must not leave a lock on the index
             cwd=cwd,
-            env=environment(LC_ALL="C"),
+            env=environment(LC_ALL="C", GIT_TERMINAL_PROMPT="0"),
             input=content,
             capture_output=True,
             check=False,
@@ -88,36 +88,49 @@ def commit_of(revision: str, root: Path | None = None) -> str | None:
     return ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", cwd=root, no=(1, 128))
 
 
+def commit_of_tag(tag: str, root: Path | None = None) -> str | None:
+    """The commit of a tag; None where there is no such tag.
+
+    Raises:
+        CannotAsk: when there is one, but what it names is damaged.
+    """
+    if not ask("for-each-ref", "--format=%(objectname)", f"refs/tags/{tag}", cwd=root, no=()):
+        return None
+    if commit := commit_of(f"refs/tags/{tag}", root):
+        return commit
+    raise CannotAsk(f"{tag}: the tag exists, but Git cannot read what it names; git fsck says what is damaged")
+
+
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, as Git stores it; None when it is not there."""
-    name = f"{revision}:./{path.as_posix()}"
-    return read_blobs([name], root).get(name)
+    if "\n" in path.as_posix() or commit_of(revision, root) is None:
+        return None
+    entry = ask("ls-tree", "-z", f"{revision}^{{commit}}", "--", path.as_posix(), cwd=root, no=()) or ""
+    kind, _, blob = entry.partition("\t")[0].removeprefix("1").partition(" ")[2].partition(" ")
+    return read_blobs([blob], root)[blob] if kind == "blob" else None
 
 
-def read_blobs(names: list[str], root: Path | None = None) -> dict[str, bytes]:
-    """The content of each object that there is, by its hash or as `commit:./path`, from one process."""
-    names = [name for name in names if "\n" not in name]
-    if not names or not has_repository(root):
+def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
+    """The content of each blob, by its hash, from one process."""
+    if not blobs or not has_repository(root):
         return {}
-    asked = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
+    asked = "".join(f"{blob}\n" for blob in blobs).encode()
     answer = _run("cat-file", "--batch", "--buffer", cwd=root, content=asked) or b""
     found, start = {}, 0
-    for name in names:
+    for blob in blobs:
         end = answer.find(b"\n", start)
-        header = answer[start:end].rsplit(b" ", 2)
-        start = end + 1
-        if end > 0 and header[-1].isdigit():
-            size = int(header[-1])
-            if header[-2] == b"blob":
-                found[name] = answer[start : start + size]
-            start += size + 1
+        size = answer[start:end].rpartition(b" ")[2]
+        if not size.isdigit():
+            raise CannotAsk(f"Git lacks the object {blob}; git fsck says what is damaged")
+        start = end + 1 + int(size) + 1
+        found[blob] = answer[end + 1 : start - 1]
     return found
 
 
 def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
     """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
     prefix = ask("rev-parse", "--show-prefix") or ""
-    listed = ask("ls-tree", "-r", "-z", commit) if commit_of(commit) else None
+    listed = ask("ls-tree", "-r", "-z", commit, no=()) if commit_of(commit) else None
     entries = (line.partition("\t") for line in (listed or "").split("\0")[:-1])
     blobs = {path: entry.split()[2] for entry, _, path in entries if " blob " in entry}
     wanted = [path for path in paths if path in blobs and "\n" not in path]
@@ -127,6 +140,8 @@ def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
     mark = secrets.token_hex(16)  # Git tells sizes before filters, so each content begins after a line of our own
     answer = _run("cat-file", f"--batch={mark}", "--buffer", "--filters", content=asked) or b""
     contents = answer.split(f"{mark}\n".encode())[1:]
+    if len(contents) != len(wanted):
+        raise CannotAsk(f"Git lacks objects of commit {commit}; git fsck says what is damaged")
     return {path: content.removesuffix(b"\n") for path, content in zip(wanted, contents, strict=True)}
 
 
@@ -134,7 +149,9 @@ def commits_of(*paths: Path, revision: str = "HEAD") -> list[str]:
     """The commits that changed any of the files, the newest first; `--all` is a revision here too."""
     if revision == "HEAD" and commit_of("HEAD") is None:
         return []
-    return (ask("log", "--format=%H", revision, "--", *(path.as_posix() for path in paths)) or "").split()
+    return (
+        ask("log", "--full-history", "--format=%H", revision, "--", *(path.as_posix() for path in paths)) or ""
+    ).split()
 
 
 def is_ancestor(commit: str, later: str) -> bool:
@@ -152,10 +169,12 @@ def what_is_cut(root: Path | None = None) -> str | None:
     if ask("rev-parse", "--is-shallow-repository", cwd=root) == "true":
         return "its history is cut (a shallow clone); git fetch --unshallow --tags"
     settings = (ask("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$", cwd=root) or "").splitlines()
-    fetched = [line.split(" ", 1)[1] for line in settings if ".fetch " in line]
+    fetched: dict[str, bool] = {}  # remote → whether all of its branches are fetched
+    for name, _, refs in (line.partition(" ") for line in settings if ".fetch " in line):
+        fetched[name] = fetched.get(name, False) or "refs/heads/*" in refs or "refs/*" in refs
     if any(line.endswith("--no-tags") for line in settings):
         return "it was cloned without tags; git fetch --tags"
-    if fetched and not any("refs/heads/*" in refs or "refs/*" in refs for refs in fetched):
+    if not all(fetched.values()):
         return "it was cloned with a single branch; git fetch --tags"
     return None
 

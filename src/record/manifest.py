@@ -139,7 +139,7 @@ class Manifest(Record):
     data: Data
     params: Params
     metrics: dict[str, Any]
-    warnings: list[str]  # of `prepare`: what makes a score a lie, or may
+    warnings: list[str]  # of `prepare`: what makes a score misleading, or may
     environment: Environment
     run: Run
 

@@ -56,7 +56,10 @@ class Package:
 def open_plain(path: Path, md5: str | None = None) -> BinaryIO:
     """Open a file that is neither a device nor a link, unless it leads to the object of this MD5 in DVC's cache."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    restore = f"python src/lineage.py restore {path.parent.name}"
+    is_package = path.parent.parent.name == MODELS.name
+    restore = (
+        f"python src/lineage.py restore {path.parent.name}" if is_package else f"packages are the folders of {MODELS}/"
+    )
     if path.is_symlink():
         if md5 is None or not is_link_to_cache(path, md5):
             raise Problem(f"{path}: is a link, and not to DVC's cache; remove it, then {restore}")
@@ -244,11 +247,34 @@ def released_manifest(manifest: Manifest, *, ask_remote: bool = True) -> Manifes
             version, or cannot be reached.
     """
     tag, root = release_tag(manifest), os.environ.get("DVC_ROOT")
+    path = folder_of(manifest.version) / MANIFEST
     for place in (None, Path(root)) if root else (None,):
-        content = git.read_blob(f"refs/tags/{tag}", folder_of(manifest.version) / MANIFEST, place)
-        if content is not None:
+        if commit := git.commit_of_tag(tag, place):
+            content = git.read_blob(commit, path, place)
+            if content is None:
+                raise Problem(f"{tag}: the tag exists, but its commit has no {path}; choose another package.version")
             return parse_manifest(content)
-        cut = git.what_is_cut(place) if ask_remote else None
-        if cut and git.tag_at_remote(tag, place):
-            raise CannotAsk(f"{tag}: released in the repository that this clone came from, but {cut}")
+        if ask_remote:
+            refuse_if_released_elsewhere(tag, place)
     return None
+
+
+def refuse_if_released_elsewhere(tag: str, root: Path | None = None) -> None:
+    """Ask the repository that a clone came from whether it has a release tag that this one lacks.
+
+    A clone that lacks tags or history must know. A whole one goes on without a network, and an experiment does not
+    ask: it claims no release.
+    """
+    cut = git.what_is_cut(root)
+    if not cut and "DVC_EXP_NAME" in os.environ:
+        return
+    try:
+        commit = git.tag_at_remote(tag, root)
+    except CannotAsk:
+        if cut:
+            raise
+        say(f"note: the remote cannot be asked whether {tag} was released there")
+        return
+    if commit:
+        reason = cut or "its tag was not fetched; git fetch --tags"
+        raise CannotAsk(f"{tag}: released in the repository that this clone came from, but {reason}")

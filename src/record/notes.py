@@ -124,7 +124,7 @@ class Profile(Notes):
 
     rows: Rows
     columns: dict[str, Column]
-    warnings: list[str]  # what makes the score a lie, or may
+    warnings: list[str]  # what makes the score misleading, or may
 
 
 class Step(Note):

@@ -184,7 +184,7 @@ def _sentence(details: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"{name}: unknown key; {did_you_mean(key, _known_keys(parents))}"
         case "missing":
-            return f"{name}: missing; every value is written down in params.yaml"
+            return f"{name}: missing; params.yaml has no defaults, so write it down"
         case _:
             expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
             expected = expected.removesuffix(" or instance of Estimator")

@@ -9,8 +9,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from posixpath import normpath
 from typing import Annotated, Any, TypeVar
@@ -28,7 +30,7 @@ PIPELINE = Path("dvc.yaml")
 PARAMETERS = Path("params.yaml")
 PACKAGE = "package"  # the stage at the end of the graph
 PACKAGE_AGAIN = f"dvc repro --force --single-item {PACKAGE}"  # DVC sees no reason where only the record is old
-TEMPLATE = re.compile(r"\$\{\s*([^}]+?)\s*\}")
+TEMPLATE = re.compile(r"(?<!\\)\$\{\s*([^}]+?)\s*\}")
 Read = Callable[[Path], bytes | None]  # the content of a file of the repository; None where there is none
 Kind = TypeVar("Kind", bound="Written")
 
@@ -59,7 +61,8 @@ class Entry(Written):
 def _by_path(entries: Any) -> Any:
     if not isinstance(entries, list):
         return entries
-    return {entry.path: entry.hash for entry in map(Entry.model_validate, entries)}
+    found = map(Entry.model_validate, entries)
+    return {entry.path if "://" in entry.path else normpath(entry.path): entry.hash for entry in found}
 
 
 def plain(value: Any) -> Any:
@@ -144,6 +147,12 @@ class Declared(Written):
     deps: list[str]
     outs: list[str]
     metrics: list[str]
+    items: set[str] | None
+
+    def has(self, name: str) -> bool:
+        """Whether a stage of this name in dvc.lock is, or is an item of, this one."""
+        _, at, item = name.partition("@")
+        return self.items is None or (item in self.items if at else not self.items)
 
     def makes(self, path: str, *, is_kept: bool) -> bool:
         """Whether a path is, or is inside of, an out of this stage; what Git keeps is only by its full name."""
@@ -163,39 +172,74 @@ def _matches(pattern: str, text: str, anything: str) -> bool:
 def declared_stages(read: Read, folder: Path = Path()) -> dict[str, Declared]:
     """The stages of the dvc.yaml in a folder, by name; a `foreach` or `matrix` stage once, without `@`."""
     document = mapping_in(read, folder / PIPELINE)
-    values = mapping_in(read, folder / PARAMETERS)
-    for more in document.get("vars") or []:
-        values |= more if isinstance(more, dict) else mapping_in(read, folder / str(more).partition(":")[0])
+    values = _with_variables(mapping_in(read, folder / PARAMETERS), document, read, folder)
     shared = [_path_of(item) for item in document.get("metrics") or []]
     return {
-        name: _declared(stage.get("do", stage), values, folder, shared)
+        name: _declared(stage, _with_variables(values, stage, read, folder), folder, shared)
         for name, stage in (document.get("stages") or {}).items()
         if isinstance(stage, dict)
     }
 
 
+def _with_variables(values: dict[str, Any], section: dict[str, Any], read: Read, folder: Path) -> dict[str, Any]:
+    """Parameters with those of the `vars` of dvc.yaml or of one stage."""
+    for more in section.get("vars") or []:
+        values = values | (more if isinstance(more, dict) else mapping_in(read, folder / str(more).partition(":")[0]))
+    return values
+
+
 def _declared(stage: dict[str, Any], values: dict[str, Any], folder: Path, shared: list[str]) -> Declared:
-    wdir = normpath((folder / filled_in(str(stage.get("wdir", ".")), values)).as_posix())
+    body = stage.get("do", stage)
+    wdir = normpath((folder / filled_in(str(body.get("wdir", ".")), values)).as_posix())
 
     def paths(key: str) -> list[str]:
-        return [_join(wdir, filled_in(_path_of(item), values)) for item in stage.get(key) or []]
+        return [_join(wdir, filled_in(_path_of(item), values)) for item in body.get(key) or []]
 
-    cmd = stage.get("cmd") or ""
+    cmd = body.get("cmd") or ""
     return Declared(
         cmd=filled_in("\n".join(map(str, cmd)) if isinstance(cmd, list) else str(cmd), values),
         wdir=wdir,
         deps=paths("deps"),
         outs=[*paths("outs"), *paths("metrics"), *paths("plots")],
         metrics=[*paths("metrics"), *shared],
+        items=_items(stage, values),
     )
 
 
+def _items(stage: dict[str, Any], values: dict[str, Any]) -> set[str] | None:
+    """The names behind `@` of a `foreach` or `matrix` stage, as DVC gives them; None where only DVC knows them."""
+    if "matrix" in stage:
+        axes = [(name, _listed(axis, values)) for name, axis in stage["matrix"].items()]
+        if any(axis is None for _, axis in axes):
+            return None
+        return {"-".join(names) for names in product(*(_names(axis or [], name) for name, axis in axes))}
+    items = _listed(stage["foreach"], values) if "foreach" in stage else []
+    return None if items is None else set(_names(items, ""))
+
+
+def _listed(items: Any, values: dict[str, Any]) -> Any:
+    match = TEMPLATE.fullmatch(items) if isinstance(items, str) else None
+    found = value_at(values, match[1]) if match else items
+    return found if isinstance(found, list | dict) else None
+
+
+def _names(items: Any, prefix: str) -> list[str]:
+    if isinstance(items, dict):
+        return list(map(str, items))
+    simple = all(isinstance(item, str | int | float) for item in items) if not prefix else None
+    return [
+        str(item) if simple or (simple is None and not isinstance(item, dict | list)) else f"{prefix}{k}"
+        for k, item in enumerate(items)
+    ]
+
+
 def mapping_in(read: Read, path: Path) -> dict[str, Any]:
-    """The document of a YAML file; empty where there is none."""
+    """The document of a YAML, JSON or TOML file; empty where there is none."""
     try:
-        document = from_yaml(read(path) or b"{}")
+        content = read(path) or b""
+        document = tomllib.loads(content.decode()) if path.suffix == ".toml" else from_yaml(content)
     except ValueError as error:
-        raise Problem(f"{path}: not readable as YAML: {error}") from None
+        raise Problem(f"{path}: not readable: {error}") from None
     return dict(document) if isinstance(document, dict) else {}
 
 
@@ -216,7 +260,7 @@ def filled_in(text: str, values: Mapping[str, Any]) -> str:
             return str(found).lower()
         return str(found) if isinstance(found, str | int | float) else "*"
 
-    return TEMPLATE.sub(value, text)
+    return TEMPLATE.sub(value, text).replace("\\${", "${")
 
 
 def value_at(values: Mapping[str, Any], name: str) -> Any:
@@ -241,18 +285,22 @@ def recorded_stages(read: Read) -> dict[str, Stage]:
         raise Problem(f"{LOCK}: not found; dvc repro writes it")
     declared = declared_stages(read)
     stages = {name: (stage, declared.get(name.partition("@")[0])) for name, stage in parse_lock(content).items()}
-    return {name: _moved(name, stage, known.wdir) for name, (stage, known) in stages.items() if known}
+    return {
+        name: _moved(name, stage, known.wdir) for name, (stage, known) in stages.items() if known and known.has(name)
+    }
 
 
 def _moved(name: str, stage: Stage, wdir: str) -> Stage:
     if wdir == ".":
         return stage
+    params = {_join(wdir, file): values for file, values in stage.params.items()}
     if "*" in wdir:
         raise Problem(
             f"{PIPELINE}: stage '{name}': its wdir is a template, so its files are not found; use paths instead"
         )
     return stage.model_copy(
         update={key: {_join(wdir, path): md5 for path, md5 in getattr(stage, key).items()} for key in ("deps", "outs")}
+        | {"params": params}
     )
 
 
@@ -303,7 +351,7 @@ def unrecorded(paths: Iterable[str], stages: Mapping[str, Stage]) -> Iterator[st
     """Why the graph would end too early: paths that no recorded stage made, but a stage of some dvc.yaml makes."""
     pipelines = {file.parent: declared_stages(read_workspace, file.parent) for file in _files_called(PIPELINE.name)}
     for path in paths:
-        if makers(path, stages) or "://" in path:
+        if makers(path, stages) or "://" in path or path.startswith(("/", "../")):
             continue
         is_kept = pointer_to(path, read_workspace) is not None or git.ask("ls-files", "--", path) not in {None, ""}
         for folder, declared in pipelines.items():
@@ -362,7 +410,7 @@ def missing_from(commit: str, files: Mapping[str, str]) -> dict[str, str]:
         path: found
         for path, md5 in files.items()
         if not (path in contents and md5_of(contents[path]) == md5)
-        and (found := _difference(commit, path, md5, "other content" if path in contents else "nothing"))
+        and (found := _difference(commit, path, md5, "other content" if path in contents else "no such file"))
     }
 
 

@@ -12,12 +12,14 @@ from conftest import NEWER, OLDER
 from projects import Project, append
 from tables import seal
 
+from commands import list as listing
 from commands.trace import run
+from commands.versions import HEADER
 from record.problem import Problem
 
-FROM_OLDER = {("v1.0.0", None), ("v1.1.0", "older")}
-FROM_NEWER = {("v1.1.0", None), ("v1.1.0", "worse"), ("v1.1.0", "forest")}
 Models = set[tuple[str, str | None]]
+FROM_OLDER: Models = {("v1.0.0", None), ("v1.1.0", "older")}
+FROM_NEWER: Models = {("v1.1.0", None), ("v1.1.0", "worse"), ("v1.1.0", "forest")}
 
 
 def found(what: str | Path) -> Models:
@@ -29,31 +31,15 @@ def found(what: str | Path) -> Models:
     return models
 
 
-def walked(project: Project, text: str) -> set[str]:
-    """When the models were made whose manifests hold a text, found by reading every manifest in every commit."""
-    models = set()
-    for commit in project.run("git rev-list --all").stdout.split():
-        listed = project.run(f"git ls-tree -r --name-only {commit} models").stdout.split()
-        for path in (path for path in listed if path.endswith("/manifest.json")):
-            content = project.run(f"git show {commit}:{path}").stdout
-            if text in content:
-                models.add(json.loads(content)["run"]["created_at"])
-    return models
-
-
 @pytest.mark.parametrize(("snapshot", "models"), [(OLDER, FROM_OLDER), (NEWER, FROM_NEWER)])
-def test_a_snapshot_leads_to_exactly_the_models_that_came_from_it(
-    story: Project, snapshot: str, models: Models
+def test_a_snapshot_leads_to_exactly_the_models_that_came_from_it_under_any_name_and_by_its_hashes(
+    story: Project, tmp_path: Path, snapshot: str, models: Models
 ) -> None:
-    assert found(snapshot) == models
-    assert {fact["created_at"] for fact in run(snapshot).facts} == walked(story, f'"{snapshot}": "')
+    copied = shutil.copy(story.path / snapshot, tmp_path / "found on a disk.bin")
+    sha256 = run(snapshot).facts[0]["data"][0]["sha256"]
 
-
-def test_a_snapshot_is_known_by_its_bytes_under_any_name_and_by_its_hashes(story: Project, tmp_path: Path) -> None:
-    copied = Path(shutil.copy(story.path / OLDER, tmp_path / "found on a disk.bin"))
-    sha256 = run(OLDER).facts[0]["data"][0]["sha256"]
-
-    assert found(copied) == found(sha256) == found(sha256[:7]) == found(sha256.upper()) == FROM_OLDER
+    for what in (snapshot, copied, sha256, sha256[:7], sha256.upper()):
+        assert found(what) == models
 
 
 def test_a_snapshot_that_is_gone_is_traced_by_the_path_that_it_had(own: Project) -> None:
@@ -74,62 +60,50 @@ def test_a_model_file_that_was_copied_away_and_renamed_leads_to_its_data_and_cod
     (fact,) = (fact for fact in facts if not fact["experiment"])
 
     assert len(facts) == count
-    assert fact["roles"] == ["model"]
-    assert (fact["version"], fact["state"]) == (version, "history")
+    assert (fact["version"], fact["state"], fact["roles"]) == (version, "history", ["model"])
     assert fact["data"] == [{"path": data, "sha256": manifest["inputs"][0]["sha256"]}]
     assert fact["code_commit"] == manifest["run"]["git"]["commit"]
     assert fact["model"] == manifest["model"]["sha256"]
 
 
-def test_a_model_of_an_experiment_is_found_by_its_hash(story: Project) -> None:
-    listed = story.run("git for-each-ref --format=%(refname) refs/exps/*/*/forest").stdout.strip()
-    manifest = json.loads(story.run(f"git show {listed}:models/v1.1.0/manifest.json").stdout)
-
-    for digest in (manifest["model"]["md5"], manifest["model"]["sha256"], manifest["model"]["sha256"][:9]):
-        assert found(digest) == {("v1.1.0", "forest")}
-
-
-def test_an_experiment_leads_to_the_packages_that_were_made_in_it_in_a_clone_too(
+def test_an_experiment_or_its_models_hash_leads_to_what_was_made_in_it_in_a_clone_too(
     own: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert found("forest") == {("v1.1.0", "forest")}
+    ref = own.run("git for-each-ref --format=%(refname) refs/exps/*/*/forest").stdout.strip()
+    model = json.loads(own.run(f"git show {ref}:models/v1.1.0/manifest.json").stdout)["model"]
+    for what in ("forest", model["md5"], model["sha256"], model["sha256"][:9]):
+        assert found(what) == {("v1.1.0", "forest")}
     assert run("forest").facts[0]["roles"] == ["experiment forest"]
 
-    own.run(
-        "git checkout -q -b kept refs/exps/" + own.run("git for-each-ref refs/exps/*/*/forest").stdout.split("exps/")[1]
-    )
+    own.run(f"git checkout -q -b kept {ref}")
     own.run(f"git clone -q . {tmp_path / 'clone'}")
     monkeypatch.chdir(tmp_path / "clone")
     assert found("forest") == {("v1.1.0", "forest")}
 
 
 @pytest.mark.parametrize(
-    ("part", "role"),
+    ("part", "role", "models"),
     [
-        ("data/prepared/train.parquet", "train data/prepared/train.parquet"),
-        ("data/prepared", "made by prepare data/prepared"),
-        ("models/candidate", "made by train models/candidate"),
+        ("data/prepared/train.parquet", "train data/prepared/train.parquet", FROM_NEWER),
+        ("data/prepared", "made by prepare data/prepared", FROM_NEWER),
+        ("models/candidate", "made by train models/candidate", {("v1.1.0", None)}),
+        ("src/train.py", "read by train src/train.py", FROM_OLDER | FROM_NEWER),
     ],
 )
 @pytest.mark.usefixtures("story")
-def test_what_a_stage_made_leads_to_the_models_that_came_from_it(part: str, role: str) -> None:
-    facts = run(part).facts
-
-    assert ("v1.1.0", None) in found(part) <= FROM_NEWER
-    assert all(role in fact["roles"] for fact in facts)
+def test_code_and_what_a_stage_made_lead_to_the_models_that_came_from_it(part: str, role: str, models: Models) -> None:
+    assert found(part) == models
+    assert all(role in fact["roles"] for fact in run(part).facts)
 
 
-def test_a_file_of_code_leads_to_the_models_that_it_made_and_another_content_to_none(own: Project) -> None:
-    assert found("src/train.py") == FROM_OLDER | FROM_NEWER
-    assert all("read by train src/train.py" in fact["roles"] for fact in run("src/train.py").facts)
-
-    append(own.path / "src/train.py")
-    assert (run("src/train.py").facts, run("src/train.py").holds) == ([], False)
-
-
-@pytest.mark.parametrize(("revision", "version"), [("HEAD~3", "v1.0.0"), ("HEAD~1", "v1.1.0")])
-def test_a_commit_leads_to_the_models_that_were_made_from_it(story: Project, revision: str, version: str) -> None:
-    commit = story.run(f"git rev-parse {revision}").stdout.strip()
+@pytest.mark.parametrize(
+    ("revision", "version"),
+    [("HEAD~3", "v1.0.0"), ("HEAD~1", "v1.1.0"), ("main", "v1.0.0"), ("penguins@v1.0.0", "v1.0.0")],
+)
+def test_a_commit_leads_to_the_models_that_were_made_from_it_or_that_it_recorded(
+    story: Project, revision: str, version: str
+) -> None:
+    commit = story.run(f"git rev-parse {revision}^{{}}").stdout.strip()
 
     assert found(revision) == found(commit) == found(commit[:8]) == {(version, None)}
 
@@ -140,17 +114,6 @@ def test_a_baseline_leads_to_its_experiments() -> None:
 
     assert {fact["experiment"] for fact in facts} == {"older", "worse", "forest"}
     assert all({"commit", "baseline"} <= {*fact["roles"]} for fact in facts)
-
-
-@pytest.mark.parametrize("present", [True, False])
-def test_a_commit_that_recorded_a_version_leads_to_it_and_to_what_became_of_it(own: Project, present: bool) -> None:
-    recorded = own.run("git rev-parse main").stdout.strip()
-    if not present:
-        shutil.rmtree(own.path / "models")
-    (fact,) = run("main").facts
-
-    assert found("main") == found("penguins@v1.0.0") == {("v1.0.0", None)}
-    assert (fact["state"], fact["recorded_in"]) == ("released" if present else "history", recorded)
 
 
 def test_one_model_that_was_recorded_often_has_one_row_with_its_first_commit(own: Project) -> None:
@@ -171,35 +134,39 @@ def test_a_package_that_no_commit_has_is_found_in_the_workspace(own: Project) ->
     assert (fact["version"], fact["state"], fact["recorded_in"]) == ("v1.0.0", "damaged", None)
 
 
-@pytest.mark.parametrize("what", ["0" * 32, "f" * 64, "README.md", "data/raw/none.parquet"])
-@pytest.mark.usefixtures("story")
-def test_what_no_model_came_from_does_not_hold(what: str) -> None:
-    told = run(what)
+def test_what_no_model_came_from_does_not_hold(own: Project) -> None:
+    append(own.path / "src/train.py")
+    for what in ("0" * 32, "f" * 64, "README.md", "data/raw/none.parquet", "src/train.py"):
+        told = run(what)
 
-    assert (told.facts, told.holds) == ([], False)
-    assert re.fullmatch(rf"no version came from {what} \(.+\)", *told.lines)
+        assert (told.facts, told.holds) == ([], False)
+        assert re.fullmatch(rf"no version came from {what} \(.+\)", *told.lines)
 
 
-@pytest.mark.parametrize("what", ["penguin", "abc", "0" * 65, "--all", "HEAD~99", ""])
-@pytest.mark.usefixtures("story")
-def test_what_is_nothing_at_all_cannot_be_answered(what: str) -> None:
-    with pytest.raises(Problem) as problem:
-        run(what)
-
-    assert problem.value.lines == (
-        f"'{what}' is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"
-        if what
-        else "expected a file, a hash, a commit, an experiment or a path, found nothing",
-    )
+NOTHING = "is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"
 
 
 @pytest.mark.usefixtures("story")
-def test_the_table_has_a_line_for_each_model_with_as_what_it_was_found() -> None:
-    header, *lines = run(OLDER).lines
+def test_what_is_nothing_at_all_cannot_be_answered() -> None:
+    with pytest.raises(Problem, match=r"^expected a file, a hash, a commit, an experiment or a path, found nothing$"):
+        run("")
+    for what in ("penguin", "abc", "0" * 65, "--all", "HEAD~99"):
+        with pytest.raises(Problem) as problem:
+            run(what)
+        assert problem.value.lines == (f"'{what}' {NOTHING}",)
 
-    assert header.split() == ["VERSION", "STATE", "SCORE", "DATA", "ROWS", "CODE", "CREATED", "WHERE", "AS"]
+
+@pytest.mark.usefixtures("story")
+def test_the_table_and_the_facts_are_those_of_list_and_as_what_it_was_found() -> None:
+    told, listed = run(OLDER), listing.run(everywhere=True)
+    header, *lines = told.lines
+
+    assert header.split() == [*HEADER, "AS"]
     assert [line.split()[:2] for line in lines] == [["v1.0.0", "released"], ["v1.1.0", "history"]]
     assert all(line.endswith(f"  input {OLDER} +1") for line in lines)
+    assert [{key: fact[key] for key in fact if key != "roles"} for fact in told.facts] == [
+        fact for fact in listed.facts if fact["data"][0]["path"] == OLDER
+    ]
 
 
 def test_an_origin_leads_to_the_models_that_came_from_it(record: Callable[..., str]) -> None:
@@ -220,34 +187,31 @@ def test_a_manifest_of_schema_1_is_traced_by_its_raw_table(record: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "garbage",
+    "odd",
     [
-        *(b"[1]", b"null", b"\xff\xfe\xfa", b'{"k": ', b"[" * 1_000_000),
-        b'{"stages": [{}, 1], "data": "x", "model": [], "run": 5, "inputs": {}}',
-        b'{"stages": {"train": null, "prepare": {"deps": [1, null], "outs": "abc"}}, "environment": [1]}',
-        b'{"inputs": [{"md5": 5, "path": {}, "origin": 5}, 1], "run": {"git": {"commit": []}, "experiment": 1}}',
-        b'{"stages": {"train": {"deps": 5, "outs": true}}, "metrics": true}',
+        {"metrics": None, "data": None, "run": None, "stages": None, "environment": [1]},
+        {"metrics": 5, "data": True, "run": {"git": {"commit": 5}}, "stages": 5, "inputs": [1, None]},
+        {"metrics": {"r2": {"test": 10**400, "cv_mean": 1}}, "run": {"git": {"commit": {"a": 1}}}, "inputs": {"a": 1}},
+        {"metrics": [1, {}], "data": [], "run": "today", "name": 5, "model": [], "stages": [{}, 1]},
+        {"metrics": {"r2": {"test": True, "cv_mean": "much"}}, "data": {"source": {"path": [1], "rows": {}}}},
+        {"metrics": {"r2": {"test": float("nan"), "cv_mean": 1}}, "run": {"git": [], "created_at": 5}, "inputs": 5},
+        {"inputs": [{"path": {}, "sha256": 5, "origin": 5}], "data": {"train": {"rows": [1]}}, "model": {"sha256": 5}},
+        {"stages": {"train": None, "prepare": {"deps": [1, None], "outs": "abc"}}, "run": {"experiment": 1}},
+        {"stages": {"train": {"deps": 5, "outs": True}}, "run": {"experiment": {"name": {"a": 1}}, "created_at": {}}},
     ],
     ids=range(9),
 )
-def test_a_manifest_of_garbage_does_not_hide_the_others(own: Project, garbage: bytes) -> None:
-    for name in ("v0.0.1", "v9.9.9"):
-        (own.path / f"models/{name}").mkdir()
-        (own.path / f"models/{name}/manifest.json").write_bytes(garbage)
-    own.commit("Record garbage")
-    shutil.rmtree(own.path / "models/v9.9.9")
+def test_a_manifest_of_any_other_form_is_listed_and_traced_with_what_can_be_read_and_hides_no_other(
+    record: Callable[..., str], odd: dict[str, Any]
+) -> None:
+    inputs = odd.get("inputs", [{"path": {"a": 1}, "md5": "a" * 32}])
+    record(v1=json.dumps(odd | {"inputs": inputs}).encode())
+    commit = record(v2=json.dumps({"inputs": [{"path": "b", "md5": "b" * 32}]}).encode())
+    shutil.rmtree("models/v2")
+    Path("models/v9/manifest.json").mkdir(parents=True)
+    listed = listing.run(everywhere=True)
 
-    assert found(OLDER) == FROM_OLDER
-    assert found(NEWER) == FROM_NEWER
-
-
-def test_whatever_is_there_instead_of_a_hash_can_be_shown(record: Callable[..., str]) -> None:
-    document: dict[str, Any] = {
-        "inputs": [{"md5": "a" * 32, "path": {"a": 1}}],
-        "data": {"train": {"rows": [1]}},
-        "model": {"sha256": 5},
-        "run": {"git": {"commit": [1]}, "created_at": {}, "experiment": {"name": {"a": 1}}},
-    }
-    record(v1=json.dumps(document).encode())
-
-    assert run("a" * 32).lines[1].startswith("v1")
+    assert [(fact["version"], fact["state"]) for fact in listed.facts] == [("v1", "missing"), ("v2", "history")]
+    assert [line.split()[0] for line in listed.lines] == ["VERSION", "v1", "v2"]
+    assert [(fact["version"], fact["recorded_in"]) for fact in run("b" * 32).facts] == [("v2", commit)]
+    assert run("a" * 32).holds is ("inputs" not in odd)

@@ -83,11 +83,18 @@ COLUMN = "column 'sex': {}; correct it or choose another data.target"
         ("classification", pa.nulls(10), COLUMN.format("every value is missing")),
         ("regression", ["f", "m"] * 5, NUMBERS.format("string")),
         ("regression", [True, False] * 5, NUMBERS.format("bool")),
+        ("regression", [4] * 10, "target 'sex': every value is 4, so there is nothing to learn"),
         ("regression", INFINITE, COLUMN.format("expected finite numbers, found 1 infinite")),
     ],
 )
 def test_a_target_that_cannot_be_learned_is_refused(task: str, values: Any, complaint: str) -> None:
     assert refusal(table(sex=values), task=task) == [complaint]
+
+
+def test_numbers_that_look_like_a_regression_are_no_classes() -> None:
+    rows = pa.table({"length": range(21), "sex": range(21)})
+
+    assert refusal(rows) == ["target 'sex': 21 different numbers in 21 rows look like a regression; check data.task"]
 
 
 def test_all_unusable_columns_are_named_at_once_also_those_missing_wherever_the_target_is_known() -> None:

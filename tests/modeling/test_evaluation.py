@@ -295,14 +295,6 @@ def test_tables_of_another_stage_are_checked_before_anything_is_fitted(
         evaluate(train, test, make_parameters(LOGISTIC, "kind"))
 
 
-def test_a_setting_that_the_estimator_refuses_is_reported_in_one_sentence() -> None:
-    with pytest.raises(Problem) as problem:
-        evaluate(TRAIN, TEST, make_parameters(LOGISTIC | {"C": -1}, "kind"))
-
-    reason = "The 'C' parameter of LogisticRegression must be a float in the range (0.0, inf]. Got -1 instead."
-    assert problem.value.lines == (f"{REFUSED}: {reason}",)
-
-
 def test_a_warning_of_every_fold_is_shown_once_and_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(TRAIN, TEST, make_parameters(LOGISTIC | {"max_iter": 1}, "kind"))
     (said,) = [line for line in capsys.readouterr().err.splitlines() if "converge" in line]

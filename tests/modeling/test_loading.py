@@ -1,4 +1,3 @@
-import ast
 import builtins
 import copyreg
 import functools
@@ -6,6 +5,7 @@ import importlib
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -370,24 +370,14 @@ def test_each_file_is_opened_once_so_that_none_can_be_swapped(package: Path) -> 
     assert sorted(opened) == sorted([*CHECKED, SUMS])
 
 
-UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "skops", "torch"}
-LOADERS = {"load", "loads", "read_pickle", "Unpickler", "load_npz", "memmap"}
+UNPICKLES = (
+    r"\b(c?[Pp]ickle|_pickle|dill|cloudpickle|shelve|marshal|skops|torch|allow_pickle|read_pickle|load_npz|memmap)\b"
+    r"|Unpickler\b|import [\w, ]*\bloads?\b|import \([\w,\s]*\bloads?\b"
+    r"|(?<!json)(?<!tomllib)(?<!YAML\(typ=\"safe\"\))\.loads?\b"
+)
 
 
 def test_no_other_file_of_src_unpickles_anything() -> None:
-    found = []
-    for path in sorted((CHECKOUT / "src").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name.partition(".")[0] for alias in node.names]
-            if isinstance(node, ast.ImportFrom):
-                names = [(node.module or "").partition(".")[0], *(alias.name for alias in node.names)]
-            if isinstance(node, ast.Attribute) and node.attr in LOADERS:
-                owner = ast.unparse(node.value)
-                names = [] if owner in {"json", "tomllib"} or owner.startswith("YAML(") else [node.attr]
-            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-                names = ["pickle"]
-            found += [path.name for name in names if name in UNPICKLING | LOADERS | {"NumpyUnpickler"}]
+    sources = sorted((CHECKOUT / "src").rglob("*.py"))
 
-    assert set(found) == {"loading.py"}
+    assert [path.name for path in sources if re.search(UNPICKLES, path.read_text())] == ["loading.py"]

@@ -58,7 +58,7 @@ def test_one_odd_cell_is_refused_with_its_row_and_the_ways_on(tmp_path: Path, ce
 
     (line,) = refused.value.lines
     assert f"column 'z': 59 of 60 values are numbers, but {cell!r} 1 times, first in row 7" in line
-    assert f"say data.missing: {{z: [{cell!r}]}}" in line
+    assert f"set data.missing: {{z: [{cell!r}]}}" in line
     assert "data.types: {z: category}" in line
     assert "data.drop" in line
 
@@ -125,7 +125,7 @@ def test_another_delimiter_is_named(tmp_path: Path, mark: str) -> None:
     with pytest.raises(Problem) as refused:
         kinds(path)
 
-    assert f"looks separated by {mark!r}; say data.csv.delimiter: {mark!r}" in str(refused.value)
+    assert f"looks separated by {mark!r}; set data.csv.delimiter: {mark!r}" in str(refused.value)
     assert kinds(path, csv=CSV | {"delimiter": mark}) == {"x": "int64", "z": "double", "y": "string"}
 
 

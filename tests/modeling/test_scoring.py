@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
-from tables import PENGUINS, ROW, write_package_of
+from tables import PENGUINS, ROW, make_data, write_package_of
 
+from modeling import scoring
 from modeling.loading import Loaded, load_model
-from modeling.scoring import BATCH, check_columns, csv_types, read_batches, score_file
+from modeling.scoring import BATCH, as_feature, check_columns, read_batches, score_file
 from modeling.table import to_frame
 from record.notes import Feature
 from record.problem import Problem
@@ -26,6 +27,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     folder = tmp_path_factory.mktemp("packages") / "v1.0.0"
     write_package_of(folder)
     return load_model(folder)
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BLOCK", 1024 * 1024)  # as a text file has more than one of only if it is large
 
 
 def table(count: int = 3, **columns: Any) -> pa.Table:
@@ -75,7 +81,7 @@ def test_rows_in_many_batches_are_scored_as_they_are_in_one(loaded: Loaded, tmp_
     found = scored(table(len(masses), mass_g=masses), loaded, tmp_path, suffix)
     some = slice(BATCH - 2, BATCH + 3)
 
-    assert len(list(read_batches(tmp_path / f"in{suffix}", {}))) > 1
+    assert len(list(read_batches(tmp_path / f"in{suffix}", loaded.manifest))) > 1
     assert found["mass_g"].to_pylist() == masses.tolist()
     few = scored(table(5, mass_g=masses[some]), loaded, tmp_path)
     assert found["prediction"].to_pylist()[some] == few["prediction"].to_pylist()
@@ -181,17 +187,25 @@ def test_an_unreadable_row_leaves_the_previous_output(loaded: Loaded, tmp_path: 
     with source.open("a") as file:
         file.write("Adelie,Dream,39.1,heavy\n")
     (tmp_path / "out.csv").write_text("the previous output")
-    with pytest.raises(Problem, match="heavy"):
+    with pytest.raises(Problem, match=rf"column 'mass_g': expected int64, found 'heavy' in row {BATCH + 1:,}$"):
         score_file(source, tmp_path / "out.csv", loaded)
 
     assert (tmp_path / "out.csv").read_text() == "the previous output"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
 
-@pytest.mark.parametrize("kind", [pa.float32(), pa.int8(), pa.uint64(), pa.bool_(), pa.string()], ids=str)
-def test_every_type_that_a_feature_can_have_is_known_when_a_csv_is_read(loaded: Loaded, kind: pa.DataType) -> None:
-    feature = Feature(name="x", dtype=str(kind), nullable=False)
-    model = loaded.manifest.model.model_copy(update={"features": [feature]})
-    types = csv_types(pa.table({"x": []}), loaded.manifest.model_copy(update={"model": model}))
+@pytest.mark.parametrize(
+    ("kinds", "texts", "values"),
+    [
+        ((pa.float32(), pa.int8(), pa.uint64()), ["1", None, "2.5"], [1.0, None, 2.5]),
+        ((pa.int8(), pa.bool_()), ["NA", None], [None, None]),
+        ((pa.bool_(),), ["true", None, "FALSE"], [True, None, False]),
+        ((pa.string(),), ["1", None, "x"], ["1", None, "x"]),
+    ],
+)
+def test_the_text_of_a_csv_becomes_the_kind_of_its_feature(kinds: Any, texts: list[Any], values: list[Any]) -> None:
+    column = pa.chunked_array([texts])
+    for kind in kinds:
+        feature = Feature(name="x", dtype=str(kind), nullable=False)
 
-    assert types == {"x": kind if kind in {pa.bool_(), pa.string()} else pa.float64()}
+        assert as_feature(column, feature, make_data(), "x", 0).to_pylist() == values

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import make_data
 
+from modeling.reading import read_raw
 from modeling.table import kind_of, normalise, read_table, to_frame, to_target, write_table
 from record.problem import Problem
 
@@ -105,10 +107,15 @@ def test_a_flipped_byte_in_the_pages_never_gives_other_rows(path: Path, data: st
 )
 def test_a_csv_has_numbers_texts_and_booleans_and_empty_na_and_null_are_missing(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.csv").write_bytes(text.encode())
-    table = read_table(tmp_path / "table.csv")
+    table = read_raw(tmp_path / "table.csv", make_data())
 
     assert table.schema.types == [pa.int64(), pa.float64(), pa.string(), pa.bool_()]
     assert list(table.to_pydict().values()) == [[value, None, None, None] for value in (1, 1.5, "x, y", True)]
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"t\.parquet: not found$"):
+        read_table(tmp_path / "t.parquet")
 
 
 FLOAT, TEXT = pa.array([1.5, None]), pa.array(["a", None])

@@ -154,7 +154,7 @@ def test_show_and_diff_name_the_stages_of_ones_own(released: Project) -> None:
     assert [line for line in shown.splitlines() if line.startswith("── clean: python src/clean.py")]
     assert "table.parquet" in shown or str(released.path.parent / "source") in shown
     assert {"src/clean.py", "src/features.py", "clean.cmd", "features.cmd"} <= {c["name"] for c in changes["code"]}
-    assert "clean.clean.least_mass" in {c["name"] for c in changes["parameters"]}
+    assert "clean.least_mass" in {c["name"] for c in changes["parameters"]}
 
 
 @pytest.mark.parametrize("path", [ADDED, IMPORTED, "src/clean.py", "data/clean.parquet", "data/features/train.parquet"])
@@ -294,3 +294,45 @@ described = describe(pipeline, table, data, None)
 notes = Description.read(CANDIDATE / DESCRIPTION).model_copy(update={"fitted": described, "readings": readings})
 notes.write(target / DESCRIPTION)
 """
+
+
+def test_a_stage_that_is_put_before_unchanged_bytes_is_missed_by_verify_until_it_is_recorded(here: Project) -> None:
+    """DVC does not run `package` again where none of its dependencies changed."""
+    here.set(package__version="v1.1.0")
+    here.commit("Ask for v1.1.0")
+    here.run("dvc repro")
+    shutil.copy(here.path / SOURCE, here.path / "data/source.bin")
+    with edit(here, "dvc.yaml") as pipeline:
+        fetch = {
+            "cmd": f"cp data/source.bin {SOURCE}",
+            "deps": ["data/source.bin"],
+            "outs": [{SOURCE: {"cache": False}}],
+        }
+        pipeline["stages"]["fetch"] = fetch
+    here.commit("Fetch the table")
+    here.run("dvc repro")
+    said = here.ask("verify v1.1.0", check=False).stdout
+    line = next(line for line in said.splitlines() if "fetch: the model rests on it" in line)
+    assert "FAILED" in line
+    here.type(line.rpartition("; ")[2])
+    here.commit("Run the pipeline")
+
+    assert here.ask("verify v1.1.0", check=False).returncode == 0
+    assert list(manifest(here, "v1.1.0")["stages"]) == ["fetch", "prepare", "train"]
+    assert "v1.1.0" in versions(here, "data/source.bin")
+
+
+def test_a_released_version_that_is_not_reproducible_is_found_not_to_be(here: Project) -> None:
+    (here.path / "src/noise.py").write_text(
+        f"import shutil, uuid\nshutil.copy('{SOURCE}', 'data/copy.parquet')\n"
+        "open('data/noise.txt', 'w').write(uuid.uuid4().hex)\n"
+    )
+    with edit(here, "dvc.yaml") as pipeline:
+        outs = ["data/copy.parquet", "data/noise.txt"]
+        pipeline["stages"]["noise"] = {"cmd": "python src/noise.py", "deps": ["src/noise.py", SOURCE], "outs": outs}
+    here.set(data__path="data/copy.parquet", package__version="v1.1.0")
+    here.release()
+    done = here.ask("rebuild v1.1.0", check=False)
+
+    assert done.returncode == 1
+    assert "differs    data/noise.txt" in done.stdout
