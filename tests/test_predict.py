@@ -61,14 +61,14 @@ OUTPUT = "scored: expected a file that ends in .csv or .parquet"
 
 
 SAME = "rows.parquet: is the input, which is not overwritten; name another output"
-NO_FOLDER = f"models/{VERSION}/manifest.json: File exists"
+NO_FOLDER = f"models/{VERSION}/manifest.json: not found; make the folder, or name another output"
 
 
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
         ("rows.xlsx scored", [f"error: {INPUT}", f"error: {OUTPUT}"]),
-        (f"rows.parquet models/{VERSION}/manifest.json/x.csv", ["not used by the model: sex", f"error: {NO_FOLDER}"]),
+        (f"rows.parquet models/{VERSION}/manifest.json/x.csv", [f"error: {NO_FOLDER}"]),
         ("rows.parquet ./rows.parquet", [f"error: {SAME}"]),
     ],
 )

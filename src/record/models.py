@@ -56,10 +56,8 @@ class Package:
 def open_plain(path: Path, md5: str | None = None) -> BinaryIO:
     """Open a file that is neither a device nor a link, unless it leads to the object of this MD5 in DVC's cache."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    is_package = path.parent.parent.name == MODELS.name
-    restore = (
-        f"python src/lineage.py restore {path.parent.name}" if is_package else f"packages are the folders of {MODELS}/"
-    )
+    is_ours = path.parent.parent == MODELS
+    restore = f"python src/lineage.py restore {path.parent.name}" if is_ours else "copy the whole package"
     if path.is_symlink():
         if md5 is None or not is_link_to_cache(path, md5):
             raise Problem(f"{path}: is a link, and not to DVC's cache; remove it, then {restore}")

@@ -1,5 +1,3 @@
-"""What changed between two versions, the cause first; and whether the scores differ by more than noise."""
-
 import math
 import re
 import shutil
@@ -15,13 +13,12 @@ from conftest import NEWER, OLDER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import CHECKOUT, Project
-from tables import seal, write_package_of
+from tables import seal
 
 from commands.diff import compare_folds, compare_tables, count_rows, run
 from commands.versions import Version, find_version
 from record.checksums import digest
 from record.manifest import Input, Manifest
-from record.models import read_manifest_of
 
 ROWS = st.lists(
     st.tuples(st.none() | st.integers(0, 2), st.none() | st.sampled_from("ab"), st.none() | st.just(0.5)), max_size=8
@@ -35,7 +32,7 @@ def shown(before: str, after: str) -> tuple[list[str], dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("story")
-def test_between_a_good_and_a_worse_version_the_cause_comes_before_its_effect_with_which_is_better() -> None:
+def test_the_cause_comes_before_its_effect_and_a_score_is_said_to_be_better_or_worse() -> None:
     lines, facts = shown("v1.1.0", "worse")
     headline, first, cause, *_, last = lines
 
@@ -61,16 +58,6 @@ def test_between_two_snapshots_the_data_come_first_with_their_rows() -> None:
     assert facts["tables"] == {NEWER: {"rows_added": 120, "rows_removed": 0, "columns": same_columns}}
     assert facts["folds"] is None
     assert lines[-1] == "other rows, folds, seed or metric: the scores cannot be compared fold by fold"
-
-
-@pytest.mark.usefixtures("story")
-def test_another_estimator_is_a_change_of_parameters_alone_and_of_what_they_caused() -> None:
-    lines, facts = shown("v1.1.0", "forest")
-    settings = {f"estimator.{name}" for name in ("class", "C", "max_iter", "n_estimators", "min_samples_leaf")}
-
-    assert [*facts["changes"]] == ["parameters", "metrics"]
-    assert {change["name"] for change in facts["changes"]["parameters"]} == {"train.estimator", *settings}
-    assert {"estimator.n_estimators added: 300", "estimator.C removed: 1.0"} <= {*lines}
 
 
 def test_the_bytes_of_the_models_are_told_apart_from_their_lineage(own: Project) -> None:
@@ -104,9 +91,6 @@ def test_a_version_of_schema_1_can_be_compared(own: Project) -> None:
     assert lines[1] in {"── data", "── code"}
 
 
-# ── raw tables ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def with_data(own: Project, table: pa.Table, name: str) -> tuple[tuple[Version, Version], tuple[Manifest, Manifest]]:
     """HEAD, and a workspace whose manifest records another raw table beside one that both have."""
     path = own.path / "data/raw" / name
@@ -129,18 +113,14 @@ def test_rows_and_columns_that_were_added_and_removed_are_counted_and_named(own:
 
 
 @pytest.mark.parametrize("name", ["other.parquet", "../../../outside.parquet"])
-def test_bytes_that_are_not_here_are_taken_from_the_commit_or_else_that_is_said(
-    own: Project, capfd: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_bytes_come_from_the_commit_or_that_is_said(own: Project, capfd: pytest.CaptureFixture[str], name: str) -> None:
     versions, manifests = with_data(own, pq.read_table(own.path / NEWER).slice(1), name)
     for file in (own.path / "data/raw").glob("*.parquet"):
         file.unlink()
 
     assert run("main", "next").facts["tables"][NEWER]["rows_added"] == 120
     assert compare_tables(versions, manifests) == {}
-    assert capfd.readouterr().err == (
-        f"note: rows not compared: data/raw/{name}: neither DVC's cache nor a remote has it as commit HEAD records it\n"
-    )
+    assert capfd.readouterr().err.startswith(f"note: rows not compared: data/raw/{name}: ")
 
 
 @settings(max_examples=50, deadline=None)
@@ -167,57 +147,32 @@ def test_rows_of_any_readable_tables_can_be_counted(before: Any, after: Any, cou
     assert count_rows(pa.table(before), pa.table(after)) == counted
 
 
-# ── folds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """A manifest to score in any way."""
-    folder = tmp_path_factory.mktemp("packages") / "v1.0.0"
-    write_package_of(folder)
-    return read_manifest_of(folder)
-
-
-def fitted(manifest: Manifest, scores: Any, name: str = "accuracy", md5: str = "0" * 32, **train: Any) -> Manifest:
+def fitted(scores: Any, name: str = "accuracy", md5: str = "0" * 32, **train: Any) -> Manifest:
     """A manifest with such scores of folds of a metric, other rows, and other parameters of training."""
+    manifest = find_version("v1.1.0").manifest()
     params = manifest.params.model_copy(update={"train": {"folds": 5, "seed": 42} | train})
     data = manifest.data.model_copy(update={"train": manifest.data.train.model_copy(update={"md5": md5})})
     metrics = {name: {"test": 0.8}, "folds": scores}
     return manifest.model_copy(update={"params": params, "metrics": metrics, "data": data})
 
 
-@pytest.mark.parametrize(
-    ("after", "significant"),
-    [
+@pytest.mark.usefixtures("story")
+def test_a_difference_is_more_than_noise_beyond_the_margin_of_nadeau_and_bengio() -> None:
+    for after, significant in [
         *(([0.9] * 5, True), ([0.6, 0.6, 0.6, 0.6, 0.61], True), ([0.8] * 5, False)),
         *(([0.81, 0.80, 0.81, 0.79, 0.80], False), ([0.99, 0.80, 0.80, 0.80, 0.80], False)),
-    ],
-)
-def test_a_difference_is_more_than_noise_when_it_is_beyond_the_margin_of_nadeau_and_bengio(
-    manifest: Manifest, after: list[float], significant: bool
-) -> None:
-    spread = statistics.stdev(score - 0.8 for score in after)
-    paired = compare_folds(fitted(manifest, [0.8] * 5), fitted(manifest, after))
+    ]:
+        paired = compare_folds(fitted([0.8] * 5), fitted(after))
+        spread = statistics.stdev(score - 0.8 for score in after)
 
-    assert paired
-    assert (paired["metric"], paired["folds"], paired["significant"]) == ("accuracy", 5, significant)
-    assert paired["mean"] == pytest.approx(statistics.fmean(after) - 0.8)
-    assert paired["margin"] == pytest.approx(2.77645 * spread * math.sqrt(1 / 5 + 1 / 4), rel=1e-5)
+        assert paired
+        assert (paired["metric"], paired["folds"], paired["significant"]) == ("accuracy", 5, significant)
+        assert paired["mean"] == pytest.approx(statistics.fmean(after) - 0.8)
+        assert paired["margin"] == pytest.approx(2.77645 * spread * math.sqrt(1 / 5 + 1 / 4), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("scores", "changes"),
-    [
-        *(
-            ([0.8] * 4, {"folds": 4}),
-            ([0.8] * 5, {"seed": 7}),
-            ([0.8] * 5, {"md5": "1" * 32}),
-            ([0.8] * 5, {"name": "r"}),
-        ),
-        *[(scores, {}) for scores in (None, [], ["a"] * 5, 5, "abcde")],
-    ],
-)
-def test_folds_of_other_rows_or_another_metric_are_not_paired(manifest: Manifest, scores: Any, changes: Any) -> None:
-    one, other = fitted(manifest, [0.8] * 5), fitted(manifest, scores, **changes)
-
-    assert compare_folds(one, other) is compare_folds(other, one) is None
+@pytest.mark.usefixtures("story")
+def test_folds_of_other_rows_or_another_metric_are_not_paired() -> None:
+    others = [fitted([0.8] * 5, **change) for change in ({"seed": 7}, {"md5": "1" * 32}, {"name": "r2"})]
+    for other in [*others, fitted([0.8] * 4, folds=4), *map(fitted, (None, [], ["a"] * 5, 5, "abcde"))]:
+        assert compare_folds(fitted([0.8] * 5), other) is compare_folds(other, fitted([0.8] * 5)) is None

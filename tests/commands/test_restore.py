@@ -1,5 +1,3 @@
-"""A version's bytes are put back: from the workspace, the cache, the remote, or a rebuild."""
-
 import shutil
 from collections.abc import Callable
 
@@ -25,11 +23,10 @@ def without_cache(project: Project) -> None:
 
 def corrupt(project: Project) -> None:
     """Every object of the cache has another first byte, and DVC believes that it is right."""
-    for cached in (project.path / ".dvc/cache/files").rglob("*"):
-        if cached.is_file():
-            cached.chmod(0o644)
-            cached.write_bytes(b"x" + cached.read_bytes()[1:])
-            cached.chmod(0o444)
+    for cached in (project.path / ".dvc/cache/files/md5").glob("*/*"):
+        cached.chmod(0o644)
+        cached.write_bytes(b"x" + cached.read_bytes()[1:])
+        cached.chmod(0o444)
 
 
 @pytest.mark.parametrize("version", ["v1.0.0", "v1.1.0"])
@@ -42,9 +39,9 @@ def test_a_removed_version_is_whole_again(left: Project, version: str, harm: Cal
     told = run(version, fresh_env=False)
     after = left.snapshot(f"models/{version}")
 
-    kept = [path for path in before if not path.endswith((".gitignore", POINTER))]
-    assert [after[path] for path in kept] == [before[path] for path in kept]
-    assert f"models/{version}/{MODEL}" in after
+    assert {
+        path: before[path] for path in before if not path.endswith((".gitignore", POINTER))
+    }.items() <= after.items()
     assert (version == "v1.1.0") or f"{PACKAGE}/{POINTER}" in after
     assert told.lines == [f"models/{version}: restored from commit {commit}, and intact"]
     assert told.facts["commit"] == commit
@@ -63,12 +60,8 @@ def test_a_damaged_file_is_put_back_and_a_whole_model_is_not_fetched(left: Proje
 
 
 def test_an_experiment_is_restored_over_a_package_that_a_commit_has(own: Project) -> None:
-    before = own.snapshot("models/v1.0.0")
-    told = run("forest", fresh_env=False)
-
-    assert told.facts["version"] == "v1.1.0"
+    assert run("forest", fresh_env=False).facts["version"] == "v1.1.0"
     assert own.ask("show v1.1.0 --json").stdout == own.ask("show forest --json").stdout
-    assert own.snapshot("models/v1.0.0") == before
 
 
 def test_a_rebuild_with_other_bytes_is_not_put_in_place(here: Project) -> None:

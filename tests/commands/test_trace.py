@@ -1,7 +1,7 @@
 """Forwards from data, code and commits to models, and backwards from a model file to what made it."""
 
 import json
-import re
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import NEWER, OLDER
-from projects import Project, append
+from projects import CHECKOUT, Project, append
 from tables import seal
 
 from commands import list as listing
@@ -32,43 +32,31 @@ def found(what: str | Path) -> Models:
 
 
 @pytest.mark.parametrize(("snapshot", "models"), [(OLDER, FROM_OLDER), (NEWER, FROM_NEWER)])
-def test_a_snapshot_leads_to_exactly_the_models_that_came_from_it_under_any_name_and_by_its_hashes(
-    story: Project, tmp_path: Path, snapshot: str, models: Models
-) -> None:
-    copied = shutil.copy(story.path / snapshot, tmp_path / "found on a disk.bin")
+@pytest.mark.usefixtures("story")
+def test_a_snapshot_of_any_name_or_its_hash_leads_to_its_models(tmp_path: Path, snapshot: str, models: Models) -> None:
+    copied = shutil.copy(snapshot, tmp_path / "found on a disk.bin")
     sha256 = run(snapshot).facts[0]["data"][0]["sha256"]
 
     for what in (snapshot, copied, sha256, sha256[:7], sha256.upper()):
         assert found(what) == models
 
 
-def test_a_snapshot_that_is_gone_is_traced_by_the_path_that_it_had(own: Project) -> None:
+def test_a_path_that_is_gone_and_a_model_that_was_copied_away_are_traced(own: Project, tmp_path: Path) -> None:
+    manifest = json.loads((own.path / "models/v1.0.0/manifest.json").read_bytes())
+    copied = shutil.copy(own.path / "models/v1.0.0/model.joblib", tmp_path / "final(2).pkl")
+    shutil.rmtree(own.path / "models")
     own.run(f"git rm -q {OLDER}")
     own.commit("Forget the older snapshot")
+    assert found(copied) == found(OLDER) == found(f"./{OLDER}") == FROM_OLDER
 
-    assert found(OLDER) == found(f"./{OLDER}") == FROM_OLDER
-
-
-@pytest.mark.parametrize(("version", "data", "count"), [("v1.0.0", OLDER, 2), ("v1.1.0", NEWER, 1)])
-def test_a_model_file_that_was_copied_away_and_renamed_leads_to_its_data_and_code(
-    own: Project, tmp_path: Path, version: str, data: str, count: int
-) -> None:
-    manifest = json.loads((own.path / f"models/{version}/manifest.json").read_bytes())
-    copied = shutil.copy(own.path / f"models/{version}/model.joblib", tmp_path / "final(2).pkl")
-    shutil.rmtree(own.path / "models")
-    facts = run(str(copied)).facts
-    (fact,) = (fact for fact in facts if not fact["experiment"])
-
-    assert len(facts) == count
-    assert (fact["version"], fact["state"], fact["roles"]) == (version, "history", ["model"])
-    assert fact["data"] == [{"path": data, "sha256": manifest["inputs"][0]["sha256"]}]
+    (fact,) = (fact for fact in run(str(copied)).facts if not fact["experiment"])
+    assert (fact["version"], fact["state"], fact["roles"]) == ("v1.0.0", "history", ["model"])
+    assert fact["data"] == [{"path": OLDER, "sha256": manifest["inputs"][0]["sha256"]}]
     assert fact["code_commit"] == manifest["run"]["git"]["commit"]
     assert fact["model"] == manifest["model"]["sha256"]
 
 
-def test_an_experiment_or_its_models_hash_leads_to_what_was_made_in_it_in_a_clone_too(
-    own: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_experiment_or_its_model_leads_to_what_was_made_in_it_in_a_clone_too(own: Project, tmp_path: Path) -> None:
     ref = own.run("git for-each-ref --format=%(refname) refs/exps/*/*/forest").stdout.strip()
     model = json.loads(own.run(f"git show {ref}:models/v1.1.0/manifest.json").stdout)["model"]
     for what in ("forest", model["md5"], model["sha256"], model["sha256"][:9]):
@@ -77,46 +65,38 @@ def test_an_experiment_or_its_models_hash_leads_to_what_was_made_in_it_in_a_clon
 
     own.run(f"git checkout -q -b kept {ref}")
     own.run(f"git clone -q . {tmp_path / 'clone'}")
-    monkeypatch.chdir(tmp_path / "clone")
+    os.chdir(tmp_path / "clone")
     assert found("forest") == {("v1.1.0", "forest")}
 
 
-@pytest.mark.parametrize(
-    ("part", "role", "models"),
-    [
+@pytest.mark.usefixtures("story")
+def test_code_and_what_a_stage_made_lead_to_the_models_that_came_from_it() -> None:
+    for part, role, models in [
         ("data/prepared/train.parquet", "train data/prepared/train.parquet", FROM_NEWER),
         ("data/prepared", "made by prepare data/prepared", FROM_NEWER),
         ("models/candidate", "made by train models/candidate", {("v1.1.0", None)}),
         ("src/train.py", "read by train src/train.py", FROM_OLDER | FROM_NEWER),
-    ],
-)
-@pytest.mark.usefixtures("story")
-def test_code_and_what_a_stage_made_lead_to_the_models_that_came_from_it(part: str, role: str, models: Models) -> None:
-    assert found(part) == models
-    assert all(role in fact["roles"] for fact in run(part).facts)
+    ]:
+        assert found(part) == models
+        assert all(role in fact["roles"] for fact in run(part).facts)
 
 
-@pytest.mark.parametrize(
-    ("revision", "version"),
-    [("HEAD~3", "v1.0.0"), ("HEAD~1", "v1.1.0"), ("main", "v1.0.0"), ("penguins@v1.0.0", "v1.0.0")],
-)
-def test_a_commit_leads_to_the_models_that_were_made_from_it_or_that_it_recorded(
-    story: Project, revision: str, version: str
-) -> None:
-    commit = story.run(f"git rev-parse {revision}^{{}}").stdout.strip()
+def test_a_commit_leads_to_the_models_that_were_made_from_it_or_that_it_recorded(story: Project) -> None:
+    for revision, version in {
+        "HEAD~3": "v1.0.0",
+        "HEAD~1": "v1.1.0",
+        "main": "v1.0.0",
+        "penguins@v1.0.0": "v1.0.0",
+    }.items():
+        commit = story.run(f"git rev-parse {revision}^{{}}").stdout.strip()
+        assert found(revision) == found(commit) == found(commit[:8]) == {(version, None)}
 
-    assert found(revision) == found(commit) == found(commit[:8]) == {(version, None)}
-
-
-@pytest.mark.usefixtures("story")
-def test_a_baseline_leads_to_its_experiments() -> None:
-    facts = [fact for fact in run("next").facts if fact["experiment"]]
-
+    facts = [fact for fact in run("next").facts if fact["experiment"]]  # of the baseline `next`
     assert {fact["experiment"] for fact in facts} == {"older", "worse", "forest"}
     assert all({"commit", "baseline"} <= {*fact["roles"]} for fact in facts)
 
 
-def test_one_model_that_was_recorded_often_has_one_row_with_its_first_commit(own: Project) -> None:
+def test_a_model_that_was_recorded_often_has_one_row_with_its_first_commit(own: Project) -> None:
     first = own.run("git rev-parse next").stdout.strip()
     seal(own.path / "models/v1.1.0", run__platform="another")
     own.commit("Record it again")
@@ -126,12 +106,9 @@ def test_one_model_that_was_recorded_often_has_one_row_with_its_first_commit(own
     assert (fact["recorded_in"], fact["recorded_times"]) == (first, 2)
     assert any(" workspace ×2  input " in line for line in told.lines)
 
-
-def test_a_package_that_no_commit_has_is_found_in_the_workspace(own: Project) -> None:
-    seal(own.path / "models/v1.0.0", model__sha256="0" * 64)
+    seal(own.path / "models/v1.1.0", model__sha256="0" * 64)
     (fact,) = run("0" * 64).facts
-
-    assert (fact["version"], fact["state"], fact["recorded_in"]) == ("v1.0.0", "damaged", None)
+    assert (fact["version"], fact["state"], fact["recorded_in"]) == ("v1.1.0", "damaged", None)
 
 
 def test_what_no_model_came_from_does_not_hold(own: Project) -> None:
@@ -140,7 +117,7 @@ def test_what_no_model_came_from_does_not_hold(own: Project) -> None:
         told = run(what)
 
         assert (told.facts, told.holds) == ([], False)
-        assert re.fullmatch(rf"no version came from {what} \(.+\)", *told.lines)
+        assert told.lines[0].startswith(f"no version came from {what}")
 
 
 NOTHING = "is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"
@@ -169,19 +146,14 @@ def test_the_table_and_the_facts_are_those_of_list_and_as_what_it_was_found() ->
     ]
 
 
-def test_an_origin_leads_to_the_models_that_came_from_it(record: Callable[..., str]) -> None:
+def test_an_origin_or_the_raw_table_of_schema_1_leads_to_its_models(record: Callable[..., str]) -> None:
     origin = {"tracked_by": "a.dvc", "url": "https://a/b", "path": "c", "revision": "2" * 40, "etag": None}
-    record(v1=json.dumps({"inputs": [{"path": "a", "origin": origin}]}).encode())
-
-    assert run("https://a/b").facts[0]["roles"] == run("2" * 40).facts[0]["roles"] == ["origin of https://a/b"]
-
-
-def test_a_manifest_of_schema_1_is_traced_by_its_raw_table(record: Callable[..., str]) -> None:
-    content = (Path(__file__).parent.parent / "record/manifest_schema_1.json").read_bytes()
+    content = (CHECKOUT / "tests/record/manifest_schema_1.json").read_bytes()
     source = json.loads(content)["data"]["source"]
-    record(**{"v1.0.0": content})
+    record(v1=json.dumps({"inputs": [{"path": "a", "origin": origin}]}).encode(), v2=content)
     (fact,) = run(source["sha256"]).facts
 
+    assert run("https://a/b").facts[0]["roles"] == run("2" * 40).facts[0]["roles"] == ["origin of https://a/b"]
     assert fact["data"] == [{"path": source["path"], "sha256": source["sha256"]}]
     assert fact["roles"] == [f"input {source['path']}"]
 
@@ -189,21 +161,19 @@ def test_a_manifest_of_schema_1_is_traced_by_its_raw_table(record: Callable[...,
 @pytest.mark.parametrize(
     "odd",
     [
-        {"metrics": None, "data": None, "run": None, "stages": None, "environment": [1]},
+        {"metrics": None, "data": None, "run": {"experiment": 1}, "environment": [1]},
         {"metrics": 5, "data": True, "run": {"git": {"commit": 5}}, "stages": 5, "inputs": [1, None]},
         {"metrics": {"r2": {"test": 10**400, "cv_mean": 1}}, "run": {"git": {"commit": {"a": 1}}}, "inputs": {"a": 1}},
         {"metrics": [1, {}], "data": [], "run": "today", "name": 5, "model": [], "stages": [{}, 1]},
         {"metrics": {"r2": {"test": True, "cv_mean": "much"}}, "data": {"source": {"path": [1], "rows": {}}}},
         {"metrics": {"r2": {"test": float("nan"), "cv_mean": 1}}, "run": {"git": [], "created_at": 5}, "inputs": 5},
         {"inputs": [{"path": {}, "sha256": 5, "origin": 5}], "data": {"train": {"rows": [1]}}, "model": {"sha256": 5}},
-        {"stages": {"train": None, "prepare": {"deps": [1, None], "outs": "abc"}}, "run": {"experiment": 1}},
-        {"stages": {"train": {"deps": 5, "outs": True}}, "run": {"experiment": {"name": {"a": 1}}, "created_at": {}}},
+        {"stages": {"train": None, "prepare": {"deps": [1, None], "outs": "abc"}, "other": {"deps": 5, "outs": True}}},
+        {"run": {"experiment": {"name": {"a": 1}}, "created_at": {}}, "stages": None},
     ],
     ids=range(9),
 )
-def test_a_manifest_of_any_other_form_is_listed_and_traced_with_what_can_be_read_and_hides_no_other(
-    record: Callable[..., str], odd: dict[str, Any]
-) -> None:
+def test_a_manifest_of_any_form_is_listed_and_hides_no_other(record: Callable[..., str], odd: dict[str, Any]) -> None:
     inputs = odd.get("inputs", [{"path": {"a": 1}, "md5": "a" * 32}])
     record(v1=json.dumps(odd | {"inputs": inputs}).encode())
     commit = record(v2=json.dumps({"inputs": [{"path": "b", "md5": "b" * 32}]}).encode())

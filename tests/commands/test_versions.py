@@ -1,6 +1,7 @@
 """The words by which a person names a version, and what Git's history holds of manifests, whoever wrote them."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,25 +11,13 @@ from typing import Any
 import pytest
 from projects import Project
 
-from commands.versions import (
-    Record,
-    Version,
-    commits_holding,
-    experiments,
-    experiments_by_commit,
-    find_version,
-    in_commits,
-    in_workspace,
-    one_for_each_model,
-    release_tags,
-    state_of,
-    version_made_in,
-)
+from commands import list as listing
+from commands import versions
+from commands.versions import Record, Version, commits_holding, find_version, in_commits, in_workspace, release_tags
 from record.problem import Problem
 from record.tracking import LOCK
 
 Write = Callable[..., str]
-BASELINE = f"refs/exps/{'a' * 2}/{'b' * 38}"
 KNOWN = "known: forest, older, v1.0.0, v1.1.0, workspace, worse"
 
 
@@ -40,13 +29,8 @@ def recorded(version: str, commit: str | None, document: dict[str, Any]) -> Reco
     return Record(version, document, present=commit is None, commit=commit)
 
 
-# ── names ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @pytest.mark.usefixtures("story")
-def test_a_name_means_a_folder_first_then_an_experiment_or_what_a_revision_packaged_last(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_name_is_a_folder_an_experiment_or_what_a_revision_packaged(capsys: pytest.CaptureFixture[str]) -> None:
     for what, name in [("v1.0.0", "v1.0.0"), ("v1.1.0", "v1.1.0"), ("workspace", "v1.1.0")]:
         assert find_version(what) == Version(name)
     for what, name in [("main", "v1.0.0"), ("HEAD", "v1.1.0"), ("HEAD~2", "v1.0.0"), ("penguins@v1.0.0", "v1.0.0")]:
@@ -60,17 +44,13 @@ def test_a_name_means_a_folder_first_then_an_experiment_or_what_a_revision_packa
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("v1.0.0", "is also an experiment or a revision"), ("forest", "is also a revision")]
-)
-def test_a_name_that_means_several_things_is_remarked_on(
-    own: Project, capsys: pytest.CaptureFixture[str], name: str, said: str
-) -> None:
-    before = find_version(name)
-    own.run(f"git branch {name} main")
+def test_a_name_that_means_several_things_is_remarked_on(own: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, said in {"v1.0.0": "is also an experiment or a revision", "forest": "is also a revision"}.items():
+        before = find_version(name)
+        own.run(f"git branch {name} main")
 
-    assert find_version(name) == before
-    assert capsys.readouterr().err == f"note: '{name}' {said}; {git('rev-parse --short=8 main')} names that one\n"
+        assert find_version(name) == before
+        assert capsys.readouterr().err == f"note: '{name}' {said}; {git('rev-parse --short=8 main')} names that one\n"
 
 
 def test_a_version_that_was_removed_or_is_of_another_branch_is_found_where_it_last_was(own: Project) -> None:
@@ -100,7 +80,7 @@ def test_a_file_is_read_as_the_version_has_it_and_what_is_not_there_is_said(stor
     assert b"v1.0.0" in (Version("v1.0.0", commit).read(LOCK) or b"")
     assert Version("v1.1.0").read(LOCK) == (story.path / LOCK).read_bytes()
     assert Version("v1.0.0", commit).read(Path("nothing")) is Version("v1.1.0").read(Path("models")) is None
-    assert version_made_in(commit) == "v1.0.0"
+    assert versions.version_made_in(commit) == "v1.0.0"
     with pytest.raises(Problem, match=r"^'HEAD~3': its dvc.lock records no package; python src/lineage.py list --all"):
         find_version("HEAD~3")
     with pytest.raises(Problem, match=rf"^models/v9/manifest.json: not in commit {first}; "):
@@ -121,14 +101,15 @@ def test_the_commits_that_hold_a_version_begin_with_its_release_and_then_head(ow
     assert list(commits_holding(Version("v9.9.9"))) == []
 
 
-# ── manifests in history ───────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.usefixtures("record")
+def test_before_the_first_commit_and_without_a_repository_there_is_nothing(tmp_path: Path) -> None:
+    assert listing.run(everywhere=True).lines == ["no version yet; dvc repro makes one"]
+    assert (in_commits(), in_workspace(), versions.experiments(), release_tags()) == ([], [], {}, {})
 
-
-def test_before_the_first_commit_and_without_a_repository_there_is_nothing(record: Write) -> None:
-    assert callable(record)
-    for _ in range(2):
-        assert (in_commits(), in_workspace(), experiments(), release_tags()) == ([], [], {}, {})
-        shutil.rmtree(".git", ignore_errors=True)
+    shutil.move(".git", "moved")
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+    assert (in_commits(), in_workspace(), versions.experiments(), release_tags()) == ([], [], {}, {})
 
 
 def test_each_manifest_is_there_once_with_the_first_commit_that_holds_it_however_git_is_set(record: Write) -> None:
@@ -151,18 +132,18 @@ def test_manifests_of_one_model_become_one_record_with_the_first_commit_and_how_
     contents = [{"model": {"sha256": "a" * 64}, "run": run} for run in (1, 2, 3)]
     first, _, _ = [record(v1=json.dumps(content).encode()) for content in contents]
     record(v2=json.dumps(contents[0] | {"of": "v2"}).encode())
-    newest, other = sorted(one_for_each_model(in_commits()), key=lambda found: found.version)
+    newest, other = sorted(versions.one_for_each_model(in_commits()), key=lambda found: found.version)
 
     assert newest == replace(recorded("v1", first, contents[2]), times=3)
     assert (other.version, other.times) == ("v2", 1)
 
     here = Record("v1", contents[2], present=True)
-    assert one_for_each_model([here, *in_commits()])[0] == replace(here, commit=first, times=3)
+    assert versions.one_for_each_model([here, *in_commits()])[0] == replace(here, commit=first, times=3)
 
 
 def test_what_any_ref_holds_is_found(record: Write) -> None:
     record(v1=b'{"k": 1}')
-    refs = ("refs/heads/other", "refs/tags/kept", f"{BASELINE}/one", "refs/remotes/origin/main", "refs/stash")
+    refs = ("refs/heads/other", "refs/tags/kept", f"refs/exps/aa/{'b' * 38}/one", "refs/remotes/a/b", "refs/stash")
     for k, place in enumerate(refs):
         commit = record(v2=json.dumps({"k": place}).encode())
         git(f"update-ref {place} {commit}")
@@ -172,19 +153,16 @@ def test_what_any_ref_holds_is_found(record: Write) -> None:
         assert recorded("v2", commit, {"k": place}) in in_commits()
 
 
-@pytest.mark.parametrize("baselines", ["ab", "ba"])
-def test_of_two_experiments_of_one_name_the_newer_is_meant_and_both_keep_it(
-    record: Write, monkeypatch: pytest.MonkeyPatch, baselines: str
-) -> None:
+def test_of_experiments_of_one_name_the_newest_is_meant(record: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = []
-    for year, baseline in zip((2001, 2002), baselines, strict=True):
+    for year, baseline in enumerate("acb", 2001):
         monkeypatch.setenv("GIT_COMMITTER_DATE", f"{year}-01-01T00:00:00Z")
         commits.append(record(v1=f'{{"k": {year}}}'.encode()))
         git(f"update-ref refs/exps/{baseline * 2}/{baseline * 38}/one {commits[-1]}")
     git(f"update-ref refs/exps/exec/EXEC_HEAD {commits[0]}")
 
-    assert experiments() == {"one": commits[1]}
-    assert experiments_by_commit() == dict.fromkeys(commits, "one")
+    assert versions.experiments() == {"one": commits[-1]}
+    assert versions.experiments_by_commit() == dict.fromkeys(commits, "one")
 
 
 def test_a_manifest_that_only_a_merge_made_is_found(record: Write) -> None:
@@ -199,11 +177,9 @@ def test_a_manifest_that_only_a_merge_made_is_found(record: Write) -> None:
     assert recorded("v1", merge, {"k": "merged"}) in in_commits()
 
 
-def test_a_project_in_a_folder_of_a_repository_sees_its_own_manifests(
-    record: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_in_a_folder_of_a_repository_sees_its_own_manifests(record: Write) -> None:
     commit = record(v1=b'{"k": "of the top"}', **{"../project/models/v2": b'{"k": "of the folder"}'})
-    monkeypatch.chdir(tmp_path / "project")
+    os.chdir("project")
 
     assert in_commits() == [recorded("v2", commit, {"k": "of the folder"})]
 
@@ -223,12 +199,12 @@ def test_what_is_not_a_json_object_is_left_out_of_history_and_empty_in_the_works
     assert here == {"v0": {"k": 2}} | {name: {} for name in names}
 
 
-@pytest.mark.parametrize("entry", ["160000,1111111111111111111111111111111111111111", "120000,{blob}"])
-def test_a_submodule_or_a_link_in_place_of_a_manifest_is_left_out(record: Write, entry: str) -> None:
+def test_a_submodule_or_a_link_in_place_of_a_manifest_is_left_out(record: Write) -> None:
     commit = record(v1=b'{"k": 1}')
     Path("target").write_bytes(b'{"k": 2}')
-    git(f"update-index --add --cacheinfo {entry.format(blob=git('hash-object -w target'))},models/v2/manifest.json")
-    git("commit -q -m Entry")
+    for version, entry in {"v2": f"160000,{'1' * 40}", "v3": f"120000,{git('hash-object -w target')}"}.items():
+        git(f"update-index --add --cacheinfo {entry},models/{version}/manifest.json")
+    git("commit -q -m Entries")
 
     assert in_commits() == [recorded("v1", commit, {"k": 1})]
 
@@ -251,17 +227,13 @@ def test_a_release_is_a_package_with_the_manifest_of_its_tag_of_either_kind() ->
         git(f"tag -f penguins@v1.1.0 {at}")
 
         assert release_tags() == {"penguins@v1.0.0": git("rev-parse main"), "penguins@v1.1.0": git(f"rev-parse {at}")}
-        assert [state_of(record, release_tags()) for record in in_workspace()] == ["released", state]
+        assert [versions.state_of(record, release_tags()) for record in in_workspace()] == ["released", state]
 
 
-@pytest.mark.parametrize(
-    ("metrics", "score"),
-    [
-        ({"baseline": {"r2": 0.0}, "r2": {"test": 0.75, "cv_mean": 0.7}}, ("r2", 0.75)),
-        ({"r2": {"test": float("nan"), "cv_mean": 0.7}}, ("r2", None)),
-        *[({"r2": {"test": value, "cv_mean": 0.7}}, (None, None)) for value in ("high", 10**400)],
-        *[(metrics, (None, None)) for metrics in ({"test": {"accuracy": 1.0}}, 5, [{"r2": 1}], "r2", None)],
-    ],
-)
-def test_the_main_score_is_the_one_that_was_cross_validated(metrics: Any, score: tuple[Any, Any]) -> None:
-    assert recorded("v1", None, {"metrics": metrics}).main_score() == score
+def test_the_main_score_is_the_one_that_was_cross_validated() -> None:
+    def score(metrics: Any) -> tuple[Any, Any]:
+        return recorded("v1", None, {"metrics": metrics}).main_score()
+
+    assert score({"baseline": {"r2": 0.0}, "r2": {"test": 0.75, "cv_mean": 0.7}}) == ("r2", 0.75)
+    assert score({"r2": {"test": float("nan"), "cv_mean": 0.7}}) == ("r2", None)
+    assert score({"r2": {"test": "high", "cv_mean": 0.7}}) == score({"test": {"accuracy": 1.0}}) == (None, None)

@@ -86,7 +86,7 @@ def test_a_missing_folder_and_all_missing_files_are_named(package: Path) -> None
 
     assert refusal(elsewhere, PackageNotFoundError) == (f"{elsewhere}: not found; packages are the folders of models/",)
     assert sorted(refusal(package, PackageNotFoundError)) == [
-        f"{package / name}: not found; python src/lineage.py restore {VERSION}" for name in (SUMS, MODEL)
+        f"{package / name}: not found; copy the whole package" for name in (SUMS, MODEL)
     ]
 
 
