@@ -36,15 +36,13 @@ def test_a_removed_version_is_whole_again(left: Project, version: str, harm: Cal
     before = left.snapshot(f"models/{version}")
     shutil.rmtree(left.path / "models" / version)
     harm(left)
-    told = run(version, fresh_env=False)
-    after = left.snapshot(f"models/{version}")
+    told, after = run(version, fresh_env=False), left.snapshot(f"models/{version}")
 
-    assert {
-        path: before[path] for path in before if not path.endswith((".gitignore", POINTER))
-    }.items() <= after.items()
+    kept = {path: before[path] for path in before if not path.endswith((".gitignore", POINTER))}
+    assert kept.items() <= after.items()
     assert (version == "v1.1.0") or f"{PACKAGE}/{POINTER}" in after
-    assert told.lines == [f"models/{version}: restored from commit {commit}, and intact"]
-    assert told.facts["commit"] == commit
+    said = f"models/{version}: restored from commit {commit}, and intact"
+    assert (told.lines, told.facts["commit"]) == ([said], commit)
 
 
 def test_a_damaged_file_is_put_back_and_a_whole_model_is_not_fetched(left: Project) -> None:

@@ -120,17 +120,15 @@ def test_what_no_model_came_from_does_not_hold(own: Project) -> None:
         assert told.lines[0].startswith(f"no version came from {what}")
 
 
-NOTHING = "is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"
-
-
 @pytest.mark.usefixtures("story")
 def test_what_is_nothing_at_all_cannot_be_answered() -> None:
+    said = "is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"
     with pytest.raises(Problem, match=r"^expected a file, a hash, a commit, an experiment or a path, found nothing$"):
         run("")
     for what in ("penguin", "abc", "0" * 65, "--all", "HEAD~99"):
         with pytest.raises(Problem) as problem:
             run(what)
-        assert problem.value.lines == (f"'{what}' {NOTHING}",)
+        assert problem.value.lines == (f"'{what}' {said}",)
 
 
 @pytest.mark.usefixtures("story")

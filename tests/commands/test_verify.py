@@ -86,10 +86,7 @@ EDITED: list[tuple[dict[str, Any], list[str]]] = [
     ({"stages__other": OTHER}, ["other: recorded in manifest.json, but not in dvc.lock; dvc repro"]),
     ({"stages__prepare__deps": {CODE: ONES}}, [f"{CODE}: prepare reads it; manifest.json records {ONES}, dvc.lock "]),
     ({"stages__prepare__deps": {CODE: ONES}}, [f"{CODE}: manifest.json records MD5 {ONES}, but commit "]),
-    (
-        {"inputs": [INPUT]},
-        [f"{SOURCE}: manifest.json records MD5 {'0' * 32}, {at}" for at in ("dvc.lock", "but commit")],
-    ),
+    ({"inputs": [INPUT]}, [f"{SOURCE}: manifest.json records MD5 {'0' * 32}, {at}" for at in ("dvc.lock", "but ")]),
     ({"run__git__commit": "f" * 40}, [f"commit {'f' * 40}: not in this repository; if it was made elsewhere, dvc rep"]),
 ]
 
@@ -289,13 +286,13 @@ def containers(document: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_a_fuzzed_manifest_with_right_checksums_ends_in_clear_lines(trapped: Path, data: st.DataObject) -> None:
+@given(st.integers(0, 10_000), st.sampled_from(ODD_VALUES))
+def test_a_fuzzed_manifest_with_right_checksums_ends_in_clear_lines(trapped: Path, at: int, value: Any) -> None:
     with changing(trapped):
         document = manifest()
         places = list(containers(document))
-        part, key = places[data.draw(st.integers(0, len(places) - 1))]
-        part[key] = data.draw(st.sampled_from(ODD_VALUES))
+        part, key = places[at % len(places)]
+        part[key] = value
         (FOLDER / MANIFEST).write_bytes(to_json(document))
         reseal(FOLDER)
 

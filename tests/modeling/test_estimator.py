@@ -176,7 +176,7 @@ def test_an_estimator_is_refused_for_another_task_only(settings: dict[str, Any],
     check_task(estimator, make_parameters(settings, task=task).data, PLACE)
 
     assert problems_of(settings, other) == [f".class: {type(estimator).__name__} does not fit data.task: {other}"]
-    assert problems_of(KMEANS, task) == [f".class: KMeans is not for data.task: {task}"]
+    assert problems_of(KMEANS, task) == [f".class: KMeans does not fit data.task: {task}"]
 
 
 def test_only_unset_random_states_get_the_seed() -> None:
