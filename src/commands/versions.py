@@ -284,7 +284,7 @@ def state_of(record: Record, tags: dict[str, str]) -> str:
 def row(fact: dict[str, Any]) -> list[str]:
     """One version as a line of a table, under `HEADER`."""
     score = "-" if fact["score"] is None else f"{fact['score']:.3f} {fact['metric']}"
-    paths = [Path(str(entry["path"])).name for entry in fact["data"]]
+    paths = [Path(str(entry["path"])).stem for entry in fact["data"]]
     data = f"{paths[0]}{f' +{len(paths) - 1}' if paths[1:] else ''}" if paths else "-"
     where = WORKSPACE if fact["state"] != "history" else fact["experiment"] or short(fact["recorded_in"])
     times = f" ×{fact['recorded_times']}" if fact["recorded_times"] > 1 else ""
