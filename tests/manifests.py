@@ -11,6 +11,13 @@ def file(path: str, **more: Any) -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """The document of a manifest, its keys in the order in which they are kept."""
+    origin = {
+        "tracked_by": "data/shared/islands.csv.dvc",
+        "url": "https://example.org/islands.git",
+        "path": "islands.csv",
+        "revision": "6" * 40,
+        "etag": None,
+    }
     return {
         "schema_version": 2,
         "name": "penguins",
@@ -28,17 +35,7 @@ def document() -> dict[str, Any]:
         },
         "inputs": [
             file("data/raw/penguins.parquet", rows=10, origin=None),
-            file(
-                "data/shared/islands.csv",
-                rows=None,
-                origin={
-                    "tracked_by": "data/shared/islands.csv.dvc",
-                    "url": "https://example.org/islands.git",
-                    "path": "islands.csv",
-                    "revision": "6" * 40,
-                    "etag": None,
-                },
-            ),
+            file("data/shared/islands.csv", rows=None, origin=origin),
         ],
         "stages": {
             "prepare": {
@@ -48,10 +45,7 @@ def document() -> dict[str, Any]:
                 "outs": {"data/prepared": f"{'2' * 32}.dir"},
             }
         },
-        "data": {
-            "train": file("data/prepared/train.parquet", rows=8),
-            "test": file("data/prepared/test.parquet", rows=2),
-        },
+        "data": {part: file(f"data/prepared/{part}.parquet", rows=rows) for part, rows in (("train", 8), ("test", 2))},
         "params": {
             "data": {"drop": []},
             "prepare": {"test_size": 0.2},
@@ -78,11 +72,10 @@ def document() -> dict[str, Any]:
     }
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
-    """The document with another value at one place, or without the place."""
-    whole = document()
+def changed(path: str, value: object, whole: Any = None) -> dict[str, Any]:
+    """The document, or another one, with another value at one place, or without the place."""
+    whole = part = document() if whole is None else whole
     *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
-    part: Any = whole
     for key in parents:
         part = part[key]
     if value is MISSING:

@@ -14,13 +14,8 @@ from record import git
 from record.problem import CannotAsk, Problem
 
 HERE = Path()
-NOT_THERE = (
-    "No storage files available",
-    "missing from",
-    "does not exist",
-    "Unable to find",
-    "not found in",
-)  # DVC's words
+# What DVC says where nobody has the bytes; whatever else it says means that it could not look.
+NOT_THERE = ("No storage files available", "unexpected error - ['", "missing from", "does not exist", "not found in")
 
 
 @dataclass(frozen=True)

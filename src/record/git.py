@@ -103,7 +103,7 @@ def commit_of_tag(tag: str, root: Path | None = None) -> str | None:
 
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, as Git stores it; None when it is not there."""
-    if "\n" in path.as_posix() or commit_of(revision, root) is None:
+    if not {"\n", "\0"}.isdisjoint(path.as_posix()) or commit_of(revision, root) is None:
         return None
     entry = ask("ls-tree", "-z", f"{revision}^{{commit}}", "--", path.as_posix(), cwd=root, no=()) or ""
     kind, _, blob = entry.partition("\t")[0].removeprefix("1").partition(" ")[2].partition(" ")

@@ -86,3 +86,19 @@ def test_a_package_that_no_commit_has_is_neither_lost_nor_restored(here: Project
     assert here.snapshot(PACKAGE) == before
     with pytest.raises(Problem, match=r"^models/v2.0.0/manifest.json: no commit has it, so there is nothing to"):
         run("v2.0.0", fresh_env=False)
+
+
+def test_no_other_model_is_put_over_a_released_one(left: Project) -> None:
+    left.set(package__version="v1.2.0", train__seed=7)
+    left.commit("Ask for v1.2.0")
+    left.run("dvc repro")
+    early = left.commit("Make it")
+    left.set(train__seed=8)
+    left.release()
+    before = left.snapshot("models/v1.2.0")
+
+    with pytest.raises(
+        Problem, match=r"another model was released as penguins@v1\.2\.0; python src/lineage.py restore"
+    ):
+        run(early, fresh_env=False)
+    assert left.snapshot("models/v1.2.0") == before

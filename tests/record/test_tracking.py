@@ -6,32 +6,13 @@ from projects import Project, append
 from ruamel.yaml import YAML
 
 from record import tracking
-from record.checksums import digest, md5_of
+from record.checksums import md5_of
 from record.problem import CannotAsk, Problem
-from record.tracking import (
-    Stage,
-    ancestors,
-    cache_folder,
-    cached,
-    content_hash,
-    declared_stages,
-    filled_in,
-    inputs_of,
-    is_link_to_cache,
-    missing_from,
-    parse_lock,
-    pointer_to,
-    read_workspace,
-    reader_of,
-    recorded_stages,
-    unrecorded,
-)
+from record.tracking import Stage, cached, content_hash, missing_from, read_workspace, recorded_stages, unrecorded
 
 HASH = "a" * 32
 PIPELINE = """
-vars:
-  - settings.yaml
-  - here: {kind: mean}
+vars: [settings.yaml, here: {kind: mean}]
 stages:
   clean:
     cmd:
@@ -43,10 +24,7 @@ stages:
     outs: [data/clean]
   part:
     foreach: [one, two]
-    do:
-      cmd: cp data/clean/a.csv ${item}.csv
-      deps: [data/clean/a.csv]
-      outs: ["${item}.csv"]
+    do: {cmd: "cp data/clean/a.csv ${item}.csv", deps: [data/clean/a.csv], outs: ["${item}.csv"]}
   grid:
     matrix: {x: [1, 2], y: [a]}
     cmd: cat one.csv two.csv > grid-${item.x}-${item.y}.csv
@@ -58,35 +36,34 @@ stages:
     deps: [../grid-1-a.csv]
     outs: ["${here.kind}.csv"]
     metrics: [m.yaml: {cache: false}]
-  package:
-    cmd: echo ${limit} ${yes} > end
-    deps: [sub/mean.csv]
-    outs: [end]
+  package: {cmd: "echo ${limit} ${yes} > end", deps: [sub/mean.csv], outs: [end]}
 metrics: [scores.json]
 """
 
 
-def write(**files: str | bytes) -> None:
-    """Write files by their paths, in which two underscores are a slash and one a dot."""
+def write(files: Mapping[str, str | bytes]) -> None:
     for name, content in files.items():
-        path = Path(name.replace("__", "/").replace("_", "."))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A repository in which DVC has run stages of every kind. Copy it."""
+    """A repository in which DVC has run stages of every kind and tracks a file and a folder. Copy it."""
     project = Project(tmp_path_factory.mktemp("ran"))
-    (project.path / ".dvc").mkdir()
-    (project.path / ".dvc/config").touch()
-    (project.path / "sub").mkdir()
+    raw = {"b": "1", "B": "2", "a/c": "3", "a-b": "4", "a.b": "5", "naïve/ö é.txt": "6", "x.part": "7", ".tmp": "8"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.path)
-        write(dvc_yaml=PIPELINE, params_yaml="limit: 3\nyes: true\n", settings_yaml="deep: {er: [1, 2]}\n")
-        write(data__raw_csv=b"a\r\n1\r\n", _dvcignore="*.tmp\n")
+        write(
+            {".dvc/config": "", ".dvcignore": "*.tmp\n*.part\n", ".gitignore": "/ignored.csv\n/.dvc/cache\n/.dvc/tmp\n"}
+        )
+        write({"dvc.yaml": PIPELINE, "params.yaml": "limit: 3\nyes: true\n", "settings.yaml": "deep: {er: [1, 2]}\n"})
+        write({"data/raw.csv": b"a\r\n1\r\n", "data/file.csv": b"a\r\n1\r\n", "kept/b": "1", "kept/sub/c": "2"})
+        write({f"raw/{name}": content for name, content in raw.items()} | {"sub/code.py": "x = 1\n"})
+        Path("raw/nothing").mkdir()
     project.run("git init -q -b main")
     project.run("dvc repro -q")
+    project.run("dvc add -q data/file.csv raw")
     project.commit("Run it")
     return project
 
@@ -94,6 +71,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def here(ran: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of it in which the test runs."""
+    monkeypatch.chdir(tmp_path)
     project = ran.copy(tmp_path / "project")
     monkeypatch.chdir(project.path)
     return project
@@ -105,342 +83,236 @@ def test_stages_of_every_kind_are_read_as_dvc_recorded_them() -> None:
 
     assert list(stages) == ["clean", "part@one", "part@two", "grid@1-a", "grid@2-a", "inside", "package"]
     assert stages["clean"].cmd.splitlines()[1:] == [
-        "cp data/raw.csv data/clean/a.csv",
-        "cp data/raw.csv data/clean/skipped.tmp",
+        f"cp data/raw.csv data/clean/{name}" for name in ("a.csv", "skipped.tmp")
     ]
     assert stages["clean"].params == {"params.yaml": {"limit": 3}, "settings.yaml": {"deep.er": [1, 2]}}
-    assert stages["part@two"].outs == {"two.csv": digest(Path("data/raw.csv")).md5}
-    assert stages["inside"].deps == {"grid-1-a.csv": digest(Path("grid-1-a.csv")).md5}
-    assert list(stages["inside"].outs) == ["sub/m.yaml", "sub/mean.csv"]
+    assert list(stages["part@two"].outs) == ["two.csv"]
+    assert (list(stages["inside"].deps), list(stages["inside"].outs)) == (
+        ["grid-1-a.csv"],
+        ["sub/m.yaml", "sub/mean.csv"],
+    )
 
 
 @pytest.mark.usefixtures("here")
 def test_every_hash_that_dvc_records_is_the_one_that_we_compute() -> None:
-    recorded = [
-        item for stage in recorded_stages(read_workspace).values() for item in (stage.deps | stage.outs).items()
-    ]
+    recorded = {path: md5 for s in recorded_stages(read_workspace).values() for path, md5 in (s.deps | s.outs).items()}
+    added = {name: YAML(typ="safe").load(Path(f"{name}.dvc"))["outs"][0]["md5"] for name in ("data/file.csv", "raw")}
 
     assert Path("data/clean/skipped.tmp").exists()
-    assert ("data/clean", content_hash(Path("data/clean"))) in recorded
-    assert all(content_hash(Path(path)) == md5 for path, md5 in recorded)
+    assert "data/clean" in recorded
+    assert {path: content_hash(Path(path)) for path in recorded | added} == recorded | added
+    Path("raw/b").rename("raw/d")
+    assert content_hash(Path("raw")) != added["raw"]
 
 
 @pytest.mark.usefixtures("here")
-def test_what_dvc_yaml_declares_has_its_templates_filled_in() -> None:
-    declared = declared_stages(read_workspace)
+def test_what_dvc_yaml_declares_has_its_templates_filled_in_and_its_own_commands() -> None:
+    declared = tracking.declared_stages(read_workspace)
 
     assert list(declared) == ["clean", "part", "grid", "inside", "package"]
-    assert declared["part"].outs == ["*.csv"]
-    assert declared["grid"].outs == ["grid-*-*.csv"]
-    assert declared["inside"].deps == ["grid-1-a.csv"]
-    assert declared["inside"].outs == ["sub/mean.csv", "sub/m.yaml"]
+    assert (declared["part"].outs, declared["grid"].outs) == (["*.csv"], ["grid-*-*.csv"])
+    assert (declared["inside"].deps, declared["inside"].outs) == (["grid-1-a.csv"], ["sub/mean.csv", "sub/m.yaml"])
     assert declared["inside"].metrics == ["sub/m.yaml", "scores.json"]
-
-
-@pytest.mark.usefixtures("here")
-def test_every_recorded_command_is_that_of_the_declared_stage_and_of_no_other() -> None:
-    declared, recorded = declared_stages(read_workspace), recorded_stages(read_workspace)
-
-    for name, stage in recorded.items():
+    for name, stage in recorded_stages(read_workspace).items():
         assert [known for known, each in declared.items() if each.runs(stage.cmd)] == [name.partition("@")[0]]
 
 
 @pytest.mark.parametrize(
     ("text", "result"),
     [
-        ("a/${data.path}/b", "a/x.csv/b"),
         ("${ data.path }-${n}", "x.csv-0.5"),
         ("--flag ${flag}", "--flag true"),
         ("${l[0]} ${l[7]} ${l[²]}", "1 * *"),
         ("${item} ${data} ${data.path.more}", "* * *"),
-        ("plain $HOME", "plain $HOME"),
+        (r"plain $HOME \${n}", "plain $HOME ${n}"),
     ],
 )
 def test_templates_are_filled_in_as_dvc_does_or_left_open(text: str, result: str) -> None:
-    assert filled_in(text, {"data": {"path": "x.csv"}, "n": 0.5, "flag": True, "l": [1]}) == result
+    assert tracking.filled_in(text, {"data": {"path": "x.csv"}, "n": 0.5, "flag": True, "l": [1]}) == result
 
 
-@pytest.mark.usefixtures("here")
-def test_the_chain_is_complete_and_in_order() -> None:
-    chain = ancestors(recorded_stages(read_workspace), ["sub/mean.csv"])
-
-    assert list(chain) == ["clean", "part@one", "part@two", "grid@1-a", "inside"]
-    assert inputs_of(chain) == {"data/raw.csv": digest(Path("data/raw.csv")).md5}
-
-
-def stage(deps: str, outs: str) -> Stage:
-    return Stage(cmd="", deps=dict.fromkeys(deps.split(), HASH), outs=dict.fromkeys(outs.split(), HASH))
+def stages_of(text: str) -> dict[str, Stage]:
+    """Stages, written as `name: dep dep > out; name: …`."""
+    parts = [part.replace(">", ":").split(":") for part in text.split(";")]
+    hashes = [[dict.fromkeys(paths.split(), HASH) for paths in more] for _, *more in parts]
+    return {name.strip(): Stage(cmd="", deps=d, outs=o) for (name, *_), (d, o) in zip(parts, hashes, strict=True)}
 
 
 @pytest.mark.parametrize(
-    ("stages", "ends", "order", "inputs"),
+    ("stages", "end", "order", "inputs"),
     [
-        ({"c": stage("b.x", "c.x"), "b": stage("a", "b.x")}, "c.x", "b c", "a"),
-        (
-            {"end": stage("l r", "e"), "l": stage("t", "l"), "r": stage("t code", "r"), "top": stage("raw", "t")},
-            "e",
-            "top l r end",
-            "code raw",
-        ),
-        ({"b": stage("out/a.csv", "b"), "a": stage("raw", "out")}, "b", "a b", "raw"),
-        ({"b": stage("all", "b"), "a": stage("raw", "all/a"), "c": stage("", "all/c")}, "b", "a c b", "all raw"),
-        ({"a": stage("raw", "out"), "b": stage("out2/a", "b")}, "b", "b", "out2/a"),
-        ({"a": stage("raw", "a"), "other": stage("raw", "o")}, "a", "a", "raw"),
-        ({"a": stage("b", "a"), "b": stage("a", "b")}, "a", "b a", ""),
-        ({"a": stage("raw", "a")}, "nothing", "", ""),
+        ("c: b.x > c.x; b: a > b.x", "c.x", "b c", "a"),
+        ("end: l r > e; l: t > l; r: t code > r; top: raw > t", "e", "top l r end", "code raw"),
+        ("b: out/a.csv > b; a: raw > out", "b", "a b", "raw"),
+        ("b: all > b; a: raw > all/a; c: > all/c", "b", "a c b", "all raw"),
+        ("a: raw > out; b: out2/a > b", "b", "b", "out2/a"),
+        ("a: raw > a; other: raw > o", "a", "a", "raw"),
+        ("a: b > a; b: a > b", "a", "b a", ""),
+        ("a: raw > a", "nothing", "", ""),
     ],
     ids=["line", "diamond", "in a folder", "folder of outs", "beginning", "beside", "circle", "none"],
 )
 def test_a_chain_holds_each_stage_behind_it_once_after_what_it_reads(
-    stages: Mapping[str, Stage], ends: str, order: str, inputs: str
+    stages: str, end: str, order: str, inputs: str
 ) -> None:
-    chain = ancestors(stages, ends.split())
+    chain = tracking.ancestors(stages_of(stages), [end])
 
     assert list(chain) == order.split()
-    assert list(inputs_of(chain)) == inputs.split()
+    assert list(tracking.inputs_of(chain)) == inputs.split()
 
 
 @pytest.mark.usefixtures("here")
-def test_a_stage_that_dvc_yaml_no_longer_has_is_left_out() -> None:
-    lock = Path("dvc.lock")
-    lock.write_text(lock.read_text() + f"  gone:\n    cmd: x\n    outs: [{{path: data/raw.csv, md5: {HASH}}}]\n")
+def test_stages_that_dvc_yaml_no_longer_has_are_left_out_and_those_that_the_lock_lacks_are_named() -> None:
+    with Path("dvc.lock").open("a") as lock:
+        lock.writelines(
+            f"  {name}:\n    cmd: x\n    outs: [{{path: data/raw.csv, md5: {HASH}}}]\n"
+            for name in ("gone", "part@three", "grid@3-a", "clean@one")
+        )
     stages = recorded_stages(read_workspace)
+    chain = tracking.ancestors(stages, ["sub/mean.csv"])
 
-    assert "gone" not in stages
-    assert list(inputs_of(stages)) == ["data/raw.csv"]
-
-
-@pytest.mark.usefixtures("here")
-def test_a_stage_that_the_lock_lacks_is_named_instead_of_ending_the_chain_early() -> None:
-    stages = recorded_stages(read_workspace)
-    before = list(unrecorded(["data/raw.csv", "data/clean/a.csv", "sub/mean.csv", "https://a.org/x.csv"], stages))
+    assert list(chain) == ["clean", "part@one", "part@two", "grid@1-a", "inside"]
+    assert list(tracking.inputs_of(chain)) == ["data/raw.csv"]
+    assert list(unrecorded(["data/raw.csv", "data/clean/a.csv", "sub/mean.csv", "https://a.org/x.csv"], stages)) == []
     del stages["clean"], stages["part@two"]
-
-    assert before == []
     assert list(unrecorded(["data/clean/a.csv", "two.csv"], stages)) == [
         "data/clean/a.csv: the stage 'clean' makes it, but dvc.lock does not record that; run dvc repro",
         "two.csv: the stage 'part' makes it, but dvc.lock does not record that; run dvc repro",
     ]
 
 
-@pytest.mark.usefixtures("here")
-def test_a_chain_that_leads_into_another_dvc_yaml_is_named() -> None:
-    write(deep__er__dvc_yaml="stages: {load: {cmd: x, outs: [raw.csv]}}", other__dvc_yaml="stages: {x: {cmd: x}}")
+def test_a_chain_that_leads_into_a_subfolder_is_named_unless_it_is_another_project(here: Project) -> None:
+    for folder in ("deep/er", "template"):
+        write({f"{folder}/dvc.yaml": "stages: {load: {cmd: x, outs: [raw.csv]}}"})
+    (here.path / "template/.dvc").mkdir()
 
-    assert list(unrecorded(["deep/er/raw.csv", "deep/raw.csv"], {})) == [
+    assert list(unrecorded(["deep/er/raw.csv", "deep/raw.csv", "template/raw.csv"], {})) == [
         "deep/er/raw.csv: deep/er/dvc.yaml makes it, which is not followed; move its stage 'load' to dvc.yaml"
     ]
 
 
-@pytest.mark.usefixtures("here")
-def test_another_project_below_is_not_part_of_this_one() -> None:
-    write(template__dvc_yaml="stages: {load: {cmd: x, outs: [raw.csv]}}")
-    Path("template/.dvc").mkdir()
-
-    assert list(unrecorded(["template/raw.csv"], {})) == []
-
-
-@pytest.mark.usefixtures("here")
-def test_a_tracked_file_that_an_open_template_might_make_is_an_input() -> None:
-    write(three_csv="3")
+def test_a_tracked_file_that_an_open_template_might_make_is_an_input(here: Project) -> None:
+    write({"three.csv": "3"})
     before = list(unrecorded(["three.csv"], {}))
-    Project(Path.cwd()).run("git add -f three.csv")
+    here.run("git add -f three.csv")
 
     assert before == ["three.csv: the stage 'part' makes it, but dvc.lock does not record that; run dvc repro"]
     assert list(unrecorded(["three.csv"], {})) == []
 
 
-def test_what_a_later_dvc_may_add_is_passed_over() -> None:
-    entry = "{path: a, md5: 0a, size: 1, nfiles: 2, hash: md5, new: 3}"
-    stages = parse_lock(f"schema: '3.0'\nstages: {{hello: {{cmd: echo, new: 1, outs: [{entry}]}}}}\nnew: 2\n".encode())
-
-    assert stages == {"hello": Stage(cmd="echo", outs={"a": "0a"})}
-
-
-def test_values_that_json_cannot_hold_are_kept_as_text() -> None:
-    params = "{params.yaml: {a: 2026-01-01, b: .nan, c: [.inf, 1.5], 4: null}}"
-    stages = parse_lock(f"stages: {{s: {{cmd: x, params: {params}}}}}".encode())
-
-    assert stages["s"].params == {"params.yaml": {"a": "2026-01-01", "b": "nan", "c": ["inf", 1.5], "4": None}}
-
-
-def test_the_etag_of_a_url_is_its_hash() -> None:
-    stages = parse_lock(b"stages: {s: {cmd: x, deps: [{path: 'https://a.org/x', etag: '\"e\"'}]}}")
-
-    assert stages["s"].deps == {"https://a.org/x": '"e"'}
+@pytest.mark.parametrize(
+    ("written", "stage"),
+    [
+        ("outs: [{path: a, md5: 0a, size: 1, hash: md5, new: 3}], new: 1", Stage(cmd="x", outs={"a": "0a"})),
+        (
+            "params: {p.yaml: {a: 2026-01-01, b: .nan, c: [.inf, 1.5], 4: null}}",
+            Stage(cmd="x", params={"p.yaml": {"a": "2026-01-01", "b": "nan", "c": ["inf", 1.5], "4": None}}),
+        ),
+        ("deps: [{path: 'https://a.org/x', etag: '\"e\"'}]", Stage(cmd="x", deps={"https://a.org/x": '"e"'})),
+    ],
+    ids=["of a later DVC", "values that JSON cannot hold are kept as text", "the etag of a URL is its hash"],
+)
+def test_whatever_dvc_writes_in_its_lock_is_read(written: str, stage: Stage) -> None:
+    assert tracking.parse_lock(f"schema: '3.0'\nstages: {{s: {{cmd: x, {written}}}}}\nnew: 2\n".encode()) == {
+        "s": stage
+    }
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        b"[]",
-        b"stages: [",
-        b"stages: {train: {}}",
+        *(b"[]", b"stages: [", b"stages: {train: {}}", b"stages: {}  # \xe9", b"\x00"),
         b"stages: {train: {cmd: echo, outs: [{path: a, md5: 3}]}}",
         b'stages: {train: {cmd: echo, outs: [{path: "a\\nb", md5: "3"}]}}',
         b"stages: {train: {cmd: echo}, train: {cmd: echo}}",
         b"<<<<<<< HEAD\nstages: {}\n=======\nstages: {}\n>>>>>>> main\n",
-        b"stages: {}  # \xe9",
-        b"\x00",
     ],
 )
 def test_what_dvc_does_not_write_is_refused_with_what_brings_the_lock_back(content: bytes) -> None:
     with pytest.raises(Problem) as caught:
-        parse_lock(content)
+        tracking.parse_lock(content)
 
     assert caught.value.lines == ("dvc.lock: not what DVC writes; git checkout dvc.lock brings the committed one back",)
 
 
-def test_a_missing_lock_says_what_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("here")
+def test_the_pointer_that_tracks_a_path_is_found() -> None:
+    entry = f"{{path: %s, md5: {HASH}}}"
+    write({"elsewhere/t.csv.dvc": f"wdir: ../elsewhere\nouts: [{entry % 't.csv'}]\n"})
+    write({"elsewhere/deep/u.csv.dvc": f"wdir: ../../deep\nouts: [{entry % 'u.csv'}]\n"})
+    write({"deep/u.csv.dvc": f"outs: [{entry % 'other.csv'}, {entry % 'u.csv'}]\n"})
+    pointers = {
+        **{path: f"{path}.dvc" for path in ("data/file.csv", "raw", "elsewhere/t.csv", "deep/u.csv")},
+        "raw/a/c": "raw.dvc",
+        "rawer/c": None,
+        "sub/code.py": None,
+        "/raw/b": None,
+        "elsewhere/deep/u.csv": None,
+    }
+    found = {path: tracking.pointer_to(path, read_workspace) for path in pointers}
 
-    with pytest.raises(Problem, match=r"^dvc\.lock: not found; dvc repro writes it$"):
-        recorded_stages(read_workspace)
-
-
-@pytest.fixture(scope="module")
-def added(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A repository in which DVC tracks a file and a folder, and Git everything else. Copy it."""
-    project = Project(tmp_path_factory.mktemp("added"))
-    (project.path / ".dvc").mkdir()
-    (project.path / ".dvc/config").touch()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project.path)
-        write(data__file_csv=b"a\r\n1\r\n", kept__b="1", kept__sub__c="2", code_py="x = 1\n")
-        write(_dvcignore="*.part\n__pycache__\n", _gitignore="/ignored.csv\n/.dvc/cache\n/.dvc/tmp\n")
-        for name, content in {"b": "1", "B": "2", "a/c": "3", "a-b": "4", "a.b": "5", "naïve/ö é.txt": "6"}.items():
-            (project.path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
-            (project.path / "raw" / name).write_text(content)
-        write(raw__x_part="7", raw____pycache__="8")
-        Path("raw/nothing").mkdir()
-    project.run("git init -q -b main")
-    project.run("dvc add -q data/file.csv raw")
-    project.commit("Add them")
-    return project
-
-
-@pytest.fixture
-def tracked(added: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of it in which the test runs."""
-    project = added.copy(tmp_path / "project")
-    monkeypatch.chdir(project.path)
-    return project
-
-
-@pytest.mark.usefixtures("tracked")
-@pytest.mark.parametrize("name", ["data/file.csv", "raw"])
-def test_what_dvc_adds_has_the_hash_that_we_compute(name: str) -> None:
-    (out,) = YAML(typ="safe").load(Path(f"{name}.dvc"))["outs"]
-
-    assert content_hash(Path(name)) == out["md5"]
-
-
-@pytest.mark.usefixtures("tracked")
-def test_a_folder_has_another_hash_when_a_file_in_it_moves() -> None:
-    before = content_hash(Path("raw"))
-    Path("raw/b").rename("raw/d")
-
-    assert content_hash(Path("raw")) != before
-
-
-@pytest.mark.usefixtures("tracked")
-@pytest.mark.parametrize(
-    ("path", "pointer"),
-    [
-        ("data/file.csv", "data/file.csv.dvc"),
-        ("raw", "raw.dvc"),
-        ("raw/a/c", "raw.dvc"),
-        ("rawer/c", None),
-        ("code.py", None),
-        ("/raw/b", None),
-        ("elsewhere/t.csv", "elsewhere/t.csv.dvc"),
-        ("elsewhere/deep/u.csv", None),
-        ("deep/u.csv", "deep/u.csv.dvc"),
-    ],
-)
-def test_the_pointer_that_tracks_a_path_is_found(path: str, pointer: str | None) -> None:
-    write(elsewhere__t_csv_dvc=f"wdir: ../elsewhere\nouts: [{{path: t.csv, md5: {HASH}}}]\n")
-    write(elsewhere__deep__u_csv_dvc=f"wdir: ../../deep\nouts: [{{path: u.csv, md5: {HASH}}}]\n")
-    write(deep__u_csv_dvc=f"outs: [{{path: other.csv, md5: {HASH}}}, {{path: u.csv, md5: {HASH}}}]\n")
-    found = pointer_to(path, read_workspace)
-
-    assert (found[0].as_posix() if found else None) == pointer
-    assert pointer_to("raw/b", reader_of("HEAD")) == pointer_to("raw/b", read_workspace)
+    assert {path: each[0].as_posix() if each else None for path, each in found.items()} == pointers
+    assert tracking.pointer_to("raw/b", tracking.reader_of("HEAD")) == found["raw"]
 
 
 def hashes(*paths: str) -> dict[str, str]:
     return {path: content_hash(Path(path)) for path in paths}
 
 
-ALL = ("data/file.csv", "raw", "raw/a/c", "raw/naïve/ö é.txt", "kept", "kept/sub/c", "code.py")
-
-
-@pytest.mark.usefixtures("tracked")
-def test_a_commit_holds_what_git_and_dvc_keep() -> None:
-    assert missing_from("HEAD", hashes(*ALL)) == {}
-
-
-@pytest.mark.usefixtures("tracked")
-def test_what_git_ignores_or_does_not_know_is_missing() -> None:
-    write(ignored_csv="1", untracked_csv="2", more__a="3")
-
-    assert missing_from("HEAD", hashes("ignored.csv", "untracked.csv", "more")) == {
-        "ignored.csv": "nothing",
-        "untracked.csv": "nothing",
-        "more": "nothing",
-    }
+ALL = ("data/file.csv", "raw", "raw/a/c", "raw/naïve/ö é.txt", "kept", "kept/sub/c", "sub/code.py")
 
 
 @pytest.mark.parametrize("stage", [False, True])
-def test_what_has_changed_since_the_commit_is_missing(tracked: Project, *, stage: bool) -> None:
-    for path in ("data/file.csv", "raw/a/c", "kept/sub/c", "code.py"):
+def test_what_git_or_dvc_does_not_keep_as_it_was_read_is_missing(here: Project, *, stage: bool) -> None:
+    before = missing_from("HEAD", hashes(*ALL))
+    write({"ignored.csv": "1", "untracked.csv": "2", "more/a": "3"})
+    for path in ("data/file.csv", "raw/a/c", "kept/sub/c", "sub/code.py"):
         append(Path(path))
     if stage:
-        tracked.run("dvc add -q data/file.csv raw")
-        tracked.run("git add -A")
+        here.run("dvc add -q data/file.csv raw")
+        here.run("git add -A")
 
-    assert missing_from("HEAD", hashes(*ALL)) == {
+    assert before == {}
+    assert missing_from("HEAD", hashes(*ALL, "ignored.csv", "untracked.csv", "more")) == {
         "data/file.csv": "another hash in data/file.csv.dvc",
-        "raw": "another hash in raw.dvc",
-        "raw/a/c": "another hash in raw.dvc",
-        "kept": "nothing",
-        "kept/sub/c": "other content",
-        "code.py": "other content",
+        **dict.fromkeys(["raw", "raw/a/c"], "another hash in raw.dvc"),
+        **dict.fromkeys(["kept/sub/c", "sub/code.py"], "other content"),
+        **dict.fromkeys(["kept", "ignored.csv", "untracked.csv", "more"], "no such file"),
     }
 
 
-def test_a_folder_whose_listing_is_nowhere_is_not_taken_for_held(tracked: Project) -> None:
-    read = hashes("raw/b")
+@pytest.mark.usefixtures("here")
+def test_a_folder_whose_listing_is_nowhere_is_not_taken_for_held() -> None:
+    read, folder = hashes("raw/b"), hashes("raw")
     append(Path("raw/b"))
-    (entry,) = tracking.parse_pointer(Path("raw.dvc").read_bytes(), Path("raw.dvc")).outs
     with_cache = missing_from("HEAD", read)
-    cached(entry.hash).unlink()
+    cached(folder["raw"]).unlink()
 
     assert with_cache == {}
     assert missing_from("HEAD", read) == {"raw/b": "raw.dvc, whose files DVC's cache does not list; dvc fetch raw.dvc"}
-    assert missing_from(tracked.head(), {"raw": entry.hash}) == {}
+    assert missing_from("HEAD", folder) == {}
+    append(Path("raw/b"), b"")
+    Path("raw/b").write_text("1")
+    assert missing_from("HEAD", read) == {}
 
 
-def test_line_ends_and_filters_make_no_difference_where_a_checkout_gives_the_same(tracked: Project) -> None:
-    write(
-        _gitattributes="*.csv text=auto\n*.txt text eol=crlf\n*.sec filter=secret\n",
-        t_txt=b"a\r\nb\r\n",
-        t_sec="PLAIN",
-        t_one_csv=b"a\nb\n",
-    )
-    tracked.run("git config filter.secret.clean 'tr A-Z N-ZA-M'")
-    tracked.run("git config filter.secret.smudge 'tr A-Z N-ZA-M'")
-    read = hashes("t.txt", "t.sec", "t.one.csv", "code.py")
-    tracked.commit("Add")
+def test_line_ends_and_filters_make_no_difference_where_a_checkout_gives_the_same(here: Project) -> None:
+    write({".gitattributes": "*.csv text=auto\n*.txt text eol=crlf\n*.sec filter=secret\n"})
+    write({"t.txt": b"a\r\nb\r\n", "t.sec": "PLAIN", "t.one.csv": b"a\nb\n"})
+    for side in ("clean", "smudge"):
+        here.run(f"git config filter.secret.{side} 'tr A-Z N-ZA-M'")
+    read = hashes("t.txt", "t.sec", "t.one.csv", "sub/code.py")
+    here.run("git add -f t.one.csv")
+    here.commit("Add")
 
     assert missing_from("HEAD", read) == {}
-    assert md5_of(tracked.run("git show HEAD:t.sec").stdout.encode()) != read["t.sec"]
+    assert md5_of(here.run("git show HEAD:t.sec").stdout.encode()) != read["t.sec"]
 
 
 def test_a_project_in_a_folder_of_a_repository_asks_for_its_own_files(
     repository: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(code_py="top", teams__alpha__code_py="alpha", teams__alpha__kept__a="1")
+    write({"code.py": "top", "teams/alpha/code.py": "alpha", "teams/alpha/kept/a": "1"})
     repository.commit("Two projects")
     monkeypatch.chdir("teams/alpha")
 
@@ -448,52 +320,40 @@ def test_a_project_in_a_folder_of_a_repository_asks_for_its_own_files(
     assert missing_from("HEAD", {"code.py": md5_of(b"top")}) == {"code.py": "other content"}
 
 
-@pytest.fixture
-def configured(repository: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Project:
-    """A repository, and a user whose configuration names a shared cache."""
-    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
-    repository.run(
-        f"dvc config -q --global cache.dir {tmp_path / 'of the user'!s}".replace("of the user", "user-cache")
-    )
-    return repository
-
-
 @pytest.mark.parametrize(
     ("command", "folder"),
     [
-        (None, "../user-cache"),
+        (None, ".dvc/cache"),
+        ("dvc config -q --global cache.dir {}/user-cache", "../user-cache"),
         ("dvc cache dir -q ../shared", "../shared"),
         ("dvc cache dir -q --local /mine", "/mine"),
     ],
 )
-def test_the_cache_is_where_dvc_itself_is_told(configured: Project, command: str | None, folder: str) -> None:
+def test_the_cache_is_where_dvc_itself_is_told(
+    repository: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str | None, folder: str
+) -> None:
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
     if command:
-        configured.run(command)
+        repository.run(command.format(tmp_path))
 
-    assert cache_folder(Path.cwd()).resolve() == Path(folder).resolve()
-
-
-def test_the_cache_is_in_the_repository_unless_told_otherwise(repository: Project) -> None:
-    assert cache_folder(repository.path) == repository.path / ".dvc/cache"
+    assert tracking.cache_folder(Path.cwd()).resolve() == Path(folder).resolve()
 
 
 def test_where_dvc_does_not_answer_the_cache_cannot_be_asked_for(repository: Project) -> None:
     Path(".dvc/config").write_text("[nonsense\n")
 
     with pytest.raises(CannotAsk, match=r"^dvc cache dir fails, so DVC's cache is not found:\n"):
-        cache_folder(repository.path)
+        tracking.cache_folder(repository.path)
 
 
 def test_a_link_is_trusted_only_to_the_object_of_its_hash(repository: Project) -> None:
     repository.run("dvc config -q cache.type symlink")
-    write(table_csv="1", other_csv="2")
+    write({"table.csv": "1", "other.csv": "2", "copy": "1"})
     repository.run("dvc add -q table.csv other.csv")
     md5 = md5_of(b"1")
-    Path("copy").write_text("1")
     Path("elsewhere.csv").symlink_to("copy")
 
-    assert Path("table.csv").is_symlink()
     assert Path("table.csv").readlink() == cached(md5)
-    assert is_link_to_cache(Path("table.csv"), md5)
-    assert not is_link_to_cache(Path("other.csv"), md5)
-    assert not is_link_to_cache(Path("elsewhere.csv"), md5)
+    assert tracking.is_link_to_cache(Path("table.csv"), md5)
+    assert not tracking.is_link_to_cache(Path("other.csv"), md5)
+    assert not tracking.is_link_to_cache(Path("elsewhere.csv"), md5)

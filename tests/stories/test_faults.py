@@ -186,6 +186,7 @@ def test_a_corrupt_cache_object_is_checked_out_silently_found_by_verify_and_repa
     assert_whole(project, bases, before)
 
 
+@pytest.mark.long
 def test_a_corrupt_candidate_is_not_packaged_but_made_again(bases: Bases, tmp_path: Path) -> None:
     project = bases.copy("trained", tmp_path / "project")
     before = objects(project.path / ".dvc/cache")
