@@ -243,3 +243,11 @@ def test_a_workflow_starts_without_permissions_and_pins_its_actions(path: Path) 
     assert workflow["permissions"] == {}
     assert all("permissions" in job for job in workflow["jobs"].values())
     assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in actions)
+
+
+def test_each_test_that_the_page_of_set_ups_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (CHECKOUT / "docs/what-was-tried.md").read_text(encoding="utf-8")))
+    files = [file.read_text(encoding="utf-8") for file in (CHECKOUT / "tests").rglob("test_*.py")]
+
+    assert len(named) > 30
+    assert not [name for name in named if not any(f"def {name}(" in text for text in files)]

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from record import git
 from record.checksums import Digest, digest, digest_of, format_sums
-from record.files import PART, replacing, write
+from record.files import remove_unfinished, replacing, write
 from record.manifest import LARGEST, Manifest, parse_manifest
 from record.problem import CannotAsk, Problem, say
 from record.tracking import cached, is_link_to_cache, parse_pointer
@@ -168,8 +168,7 @@ def write_package(folder: Path, model: Path, manifest: Manifest, requirements: b
     The model is copied byte for byte: loading and dumping it again would change it.
     """
     expected = manifest.model.sha256
-    for unfinished in (*folder.glob(".*.tmp"), *folder.glob(f".*{PART}")):  # of a run, or of DVC, that was killed
-        unfinished.unlink(missing_ok=True)
+    remove_unfinished(folder)
     current = folder / MODEL
     if not current.is_file() or digest(current).sha256 != expected:
         with replacing(current) as part:

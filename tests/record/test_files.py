@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import Project
 
-from record.files import PART, from_yaml, keep_only, replacing, to_json, write
+from record.files import PART, from_yaml, keep_only, remove_unfinished, replacing, to_json, write
 
 
 def names(folder: Path) -> set[str]:
@@ -49,12 +49,20 @@ def test_a_link_planted_at_the_name_of_the_temporary_file_is_not_followed(
     """The name is random; here it is guessed, so that there is a link to follow."""
     (tmp_path / "outside").write_bytes(b"kept")
     monkeypatch.setattr(secrets, "token_hex", lambda _: "guess")
-    (tmp_path / f".file.guess{PART}").symlink_to(tmp_path / "outside")
+    (tmp_path / f".file.{os.getpid()}.guess{PART}").symlink_to(tmp_path / "outside")
 
     with pytest.raises(FileExistsError):
         write(tmp_path / "file", b"new")
     assert (tmp_path / "outside").read_bytes() == b"kept"
     assert not (tmp_path / "file").exists()
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_stays(tmp_path: Path) -> None:
+    for name in (".a.part", ".a.999999999.x.part", f".a.{os.getpid()}.x.part", ".a.tmp", "a.part"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+
+    assert names(tmp_path) == {f".a.{os.getpid()}.x.part", "a.part"}
 
 
 def test_an_error_without_a_place_is_given_one(tmp_path: Path) -> None:
