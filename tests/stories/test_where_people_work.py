@@ -77,12 +77,12 @@ def test_a_rebuild_in_a_pre_commit_hook_changes_nothing_of_the_commit(own: Proje
     hook = own.path / ".git/hooks/pre-commit"
     hook.write_text("#!/bin/sh\nexec python src/lineage.py rebuild v1.0.0\n")
     hook.chmod(0o755)
-    (own.path / "notes.txt").write_text("mine\n")
-    own.run("git add notes.txt")
+    with (own.path / "CHANGELOG.md").open("a") as file:
+        file.write("mine\n")
     before = own.snapshot("src", "models")
-    own.run("git commit -qm Notes")
+    own.run("git commit -qm Notes CHANGELOG.md")  # for which Git makes an index of its own, and hands it on
 
-    assert own.run("git show --stat --format= HEAD").stdout.split()[0] == "notes.txt"
+    assert own.run("git show --stat --format= HEAD").stdout.split()[0] == "CHANGELOG.md"
     assert own.run("git show --shortstat --format= HEAD").stdout.strip() == "1 file changed, 1 insertion(+)"
     assert own.run("git status --porcelain").stdout == ""
     assert own.snapshot("src", "models") == before
@@ -90,7 +90,7 @@ def test_a_rebuild_in_a_pre_commit_hook_changes_nothing_of_the_commit(own: Proje
 
 @pytest.mark.parametrize("variable", ["GIT_DIR", pytest.param("GIT_INDEX_FILE", marks=pytest.mark.long)])
 def test_a_rebuild_follows_no_variable_of_the_caller(own: Project, variable: str) -> None:
-    value = {"GIT_DIR": ".git", "GIT_INDEX_FILE": str(own.path / ".git/index")}[variable]
+    value = str(own.path / {"GIT_DIR": ".git", "GIT_INDEX_FILE": ".git/index"}[variable])
     before = state(own)
     own.ask("rebuild v1.0.0", **{variable: value})
 
