@@ -1,5 +1,4 @@
 import json
-import math
 import runpy
 from pathlib import Path
 
@@ -47,17 +46,12 @@ def test_a_manifest_in_any_other_form_is_refused(content: bytes) -> None:
 
 def test_lineage_is_everything_but_the_run() -> None:
     first, second = (parse_manifest(to_json(whole)) for whole in (document(), changed("run.git", None)))
-
     assert first.lineage() == second.lineage() == {key: part for key, part in document().items() if key != "run"}
     assert first != second
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-sections = st.dictionaries(st.text(), json_values, max_size=3)
+values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+sections = st.dictionaries(st.text(), values | st.lists(values) | st.dictionaries(st.text(), values), max_size=3)
 
 
 @settings(max_examples=50, deadline=None)
@@ -68,9 +62,7 @@ def test_any_manifest_survives_writing_and_reading(data: st.DataObject) -> None:
     whole["stages"]["prepare"]["params"] = {"params.yaml": data.draw(sections)}
     whole["model"]["classes"] = data.draw(st.lists(st.text() | st.booleans() | st.integers() | st.just(1.5)))
     whole["metrics"], whole["params"]["estimator"] = data.draw(sections), data.draw(sections)
-    whole["environment"]["numeric"] = data.draw(st.dictionaries(st.text(), st.text(), max_size=3))
     content = parse_manifest(to_json(whole)).to_bytes()
-
     assert content == to_json(whole)
     assert parse_manifest(content) == Manifest.model_validate(whole)
     assert SCHEMA.is_valid(json.loads(content))
@@ -88,7 +80,6 @@ def test_any_manifest_survives_writing_and_reading(data: st.DataObject) -> None:
 )
 def test_model_and_schema_agree_on_what_they_accept(path: str, value: object) -> None:
     whole = changed(path, value)
-
     assert list(SCHEMA.iter_errors(whole)) == []
     assert parse_manifest(to_json(whole)).to_bytes() == to_json(whole)
 
@@ -113,7 +104,6 @@ def test_model_and_schema_agree_on_what_they_accept(path: str, value: object) ->
 )
 def test_model_and_schema_agree_on_what_they_reject(path: str, value: object) -> None:
     whole = changed(path, value)
-
     assert not SCHEMA.is_valid(whole)
     assert all(line.startswith(f"manifest.json: {path}") for line in problems_of(to_json(whole)))
 
@@ -121,35 +111,28 @@ def test_model_and_schema_agree_on_what_they_reject(path: str, value: object) ->
 def test_the_schema_in_the_repository_is_the_one_the_code_writes(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     Draft202012Validator.check_schema(json_schema())
     runpy.run_path(str(CHECKOUT / "src/record/manifest.py"), run_name="__main__")
-
     assert (CHECKOUT / "docs/manifest.schema.json").read_bytes() == capsysbinary.readouterr().out
 
 
 def test_every_key_that_does_not_hold_what_it_must_is_named_and_sorted() -> None:
     whole = changed("name", MISSING, document() | {"version": 1, "surname": "adelie"})
     whole["model"]["steps"][0]["class"] = None
-
     assert problems_of(to_json(whole)) == (
         "manifest.json: model.steps.0.class: Input should be a valid string",
         "manifest.json: name: Field required",
         "manifest.json: surname: Extra inputs are not permitted",
         "manifest.json: version: Input should be a valid string",
     )
-    for number in map(json.dumps, (math.nan, math.inf)):
-        content = GOOD.replace(b'"size": 1', f'"size": {number}'.encode(), 1)
-        assert problems_of(content) == ("manifest.json: model.size: Input should be a valid integer",)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{", b"null", b"[]", b'"manifest"', b"---\nname: penguins\n"])
 def test_what_is_not_a_json_object_is_refused_in_one_line(content: bytes) -> None:
     (line,) = problems_of(content)
-
     assert line.startswith("manifest.json: document: ")
 
 
 def test_a_manifest_of_schema_1_is_read_under_the_keys_of_schema_2_and_keeps_its_bytes() -> None:
     raw, manifest = json.loads(OLD)["data"]["source"], parse_manifest(OLD)
-
     assert isinstance(manifest, OldManifest)
     assert (manifest.schema_version, manifest.data.train.rows) == (1, 266)
     assert [entry.model_dump() for entry in manifest.inputs] == [raw | {"origin": None}]

@@ -41,7 +41,6 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_readings_hold_the_hash_of_each_input_and_of_the_code_of_this_repository_that_was_loaded() -> None:
     readings = Readings.start(TABLE, LOCK, params={"seed": 42})
-
     assert loaded_code() == {CODE}
     assert list(readings.files.items()) == [(path.as_posix(), digest(path).md5) for path in (LOCK, CODE, TABLE)]
     assert readings.params == {"seed": 42}
@@ -51,7 +50,6 @@ def test_readings_hold_the_hash_of_each_input_and_of_the_code_of_this_repository
 def test_every_input_that_is_missing_is_named() -> None:
     with pytest.raises(Problem) as problem:
         Readings.start(Path("b.csv"), TABLE, Path("a.csv"), params={})
-
     ending = "not found; dvc pull brings what DVC tracks, dvc repro makes what a stage makes"
     assert problem.value.lines == (f"b.csv: {ending}", f"a.csv: {ending}")
 
@@ -63,7 +61,6 @@ def test_an_input_or_code_that_changes_or_goes_between_start_and_end_is_refused(
     CODE.write_text("changed = True")
     with pytest.raises(Problem) as problem:
         readings.finish()
-
     said = "changed while it was being used, so what was made of it has no known origin; run dvc repro again"
     assert problem.value.lines == tuple(f"{path}: {said}" for path in (LOCK, CODE, TABLE))
 
@@ -72,7 +69,6 @@ def test_code_that_is_loaded_meanwhile_is_noted_at_the_end(monkeypatch: pytest.M
     start, late = Readings.start(params={"seed": 42}), Path("src/notes_unused.py")
     load(late, monkeypatch)
     end = start.finish()
-
     assert list(end.files.items()) == [*start.files.items(), (late.as_posix(), digest(late).md5)]
     assert end.params == start.params
 
@@ -81,7 +77,6 @@ def test_notes_read_back_as_they_were_written_and_the_readings_whatever_else_was
     params: dict[str, Any] = {"drop": [], "test_size": 0.2, "name": "Škoda", "limit": None, "portable": True}
     notes = Counted(readings=Readings(files={"a.csv": "0" * 32}, params=params), rows=10)
     notes.write(Path("notes.json"))
-
     assert Counted.read(Path("notes.json")) == notes
     assert readings_in(Path("notes.json")) == notes.readings
 
@@ -94,9 +89,7 @@ def test_notes_that_are_missing_or_of_another_version_of_the_code_say_how_to_mak
     with pytest.raises(Problem, match=r"^notes\.json: not found; dvc repro makes it$"):
         Counted.read(Path("notes.json"))
     Path("notes.json").write_text(content)
-    with pytest.raises(
-        Problem, match=r"^notes\.json: not what this version of the code writes; run dvc repro --force$"
-    ):
+    with pytest.raises(Problem, match=r"^notes\.json: not what this version of the code writes; run dvc repro --force"):
         Counted.read(Path("notes.json"))
 
 
@@ -105,7 +98,6 @@ def test_what_a_run_took_is_known_by_its_notes_alone() -> None:
     notes.write_text("made here")
     note_cost(notes)
     cost = cost_of(notes)
-
     assert cost.seconds > 0
     assert cost.peak_memory_mib is None or cost.peak_memory_mib > 10
     notes.write_text("made elsewhere")

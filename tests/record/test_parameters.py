@@ -3,6 +3,7 @@ import shutil
 from functools import reduce
 from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.utils.serialize import load_yaml
@@ -13,7 +14,7 @@ from ruamel.yaml import YAML
 from record.parameters import read_parameters
 from record.problem import Problem
 
-FOREST = "sklearn.ensemble.RandomForestClassifier"
+UNKNOWN = "train.estimator: expected a name from estimators, found 'rigde'; did you mean 'ridge'?"
 PLAIN = "expected a plain path inside the repository, with forward slashes"
 FORMATS = "expected a folder of Parquet files, or a file that ends in .parquet, .feather, .csv, .csv.gz, .tsv, .tsv.gz"
 JSON = "expected finite numbers, text, booleans, null, lists or mappings of these"
@@ -37,11 +38,10 @@ def refusal() -> list[str]:
 
 
 def test_the_chosen_estimator_has_its_class_apart_from_its_settings_and_nothing_can_be_changed(folder: Project) -> None:
-    folder.set(train__estimator="mine", estimators__mine={"class": FOREST, "max_depth": None, "n_estimators": 3})
+    folder.set(train__estimator="mine", estimators__mine={"class": "a.B", "max_depth": None, "n": 3})
     parameters = read_parameters()
-
-    assert parameters.estimator.class_ == FOREST
-    assert parameters.estimator.settings == {"max_depth": None, "n_estimators": 3}
+    assert parameters.estimator.class_ == "a.B"
+    assert parameters.estimator.settings == {"max_depth": None, "n": 3}
     with pytest.raises(ValidationError, match="frozen"):
         parameters.prepare.seed = 1
 
@@ -52,8 +52,6 @@ def test_the_chosen_estimator_has_its_class_apart_from_its_settings_and_nothing_
         *(("data__path", FORMATS, path) for path in ("data.txt", "data.CSV")),
         *(("data__path", PLAIN, path) for path in ("/a.csv", "../a.csv", "a/../b.csv", "a//b.csv", "a\\b", "")),
         ("data__task", "expected 'classification' or 'regression'", "clustering"),
-        ("data__drop", "expected a valid list", "sex"),
-        ("data__types", "expected a valid dictionary", []),
         ("data__csv__delimiter", "expected at most 1 character", "::"),
         ("prepare__test_size", "expected greater than 0", 0),
         *(("prepare__test_size", "expected less than 1", value) for value in (1, math.nan)),
@@ -72,11 +70,8 @@ def test_the_chosen_estimator_has_its_class_apart_from_its_settings_and_nothing_
         *(("package__version", SEMANTIC, version) for version in ("v1.0.0\n", "../v1.0.0", "v1.0.0-01", 1.0)),
     ],
 )
-def test_a_value_that_is_not_allowed_is_named_with_what_was_expected_and_found(
-    folder: Project, key: str, complaint: str, value: object
-) -> None:
+def test_a_value_that_is_not_allowed_is_named(folder: Project, key: str, complaint: str, value: object) -> None:
     folder.set(**{key: value})
-
     assert refusal() == [f"params.yaml: {key.replace('__', '.')}: {complaint}, found {value!r}"]
 
 
@@ -101,7 +96,6 @@ def test_no_value_has_a_default_in_the_code(key: str) -> None:
     *parents, name = key.split(".")
     del reduce(getitem, parents, document)[name]
     yaml.dump(document, Path("params.yaml"))
-
     assert refusal() == [f"params.yaml: {key}: missing; params.yaml has no defaults, so write it down"]
 
 
@@ -111,25 +105,18 @@ def test_no_value_has_a_default_in_the_code(key: str) -> None:
         ({"data__tarjet": "x"}, "data.tarjet: unknown key; did you mean 'target'?"),
         ({"prepare__zzz": "x"}, "prepare.zzz: unknown key; known: seed, test_size"),
         ({"estimator": "x"}, "estimator: unknown section; did you mean 'estimators'?"),
-        (
-            {"train__estimator": "forrest", "estimators__forest": {"class": FOREST}},
-            "train.estimator: expected a name from estimators, found 'forrest'; did you mean 'forest'?",
-        ),
+        ({"train__estimator": "rigde"}, UNKNOWN),
         ({"data__drop": ["year", "sex"]}, "data.drop: expected columns other than the target, found 'sex'"),
         ({"data__csv__thousands": "."}, "data.csv.thousands: expected another mark than the decimal and the delimiter"),
     ],
 )
-def test_an_unknown_name_or_a_contradiction_is_refused_with_what_was_meant(
-    folder: Project, values: dict[str, object], complaint: str
-) -> None:
+def test_an_unknown_name_or_a_contradiction_is_refused(folder: Project, values: Any, complaint: str) -> None:
     folder.set(**values)
-
     assert refusal() == [f"params.yaml: {complaint}"]
 
 
 def test_all_that_is_wrong_is_said_at_once_and_sorted(folder: Project) -> None:
     folder.set(train__folds=1, prepare__sed=1, data__task="x")
-
     assert [line.split(" ")[1] for line in refusal()] == ["data.task:", "prepare.sed:", "train.folds:"]
 
 
@@ -147,7 +134,6 @@ def test_a_missing_file_says_where_to_run_and_one_without_sections_what_they_are
 def test_a_file_that_is_not_yaml_is_refused_in_one_line(content: bytes) -> None:
     Path("params.yaml").write_bytes(content)
     (line,) = refusal()
-
     assert line.startswith("params.yaml: not readable as YAML: ")
     assert "\n" not in line
 
@@ -158,5 +144,4 @@ def test_a_value_means_the_same_to_dvc(text: str) -> None:
     file.write_text(file.read_text("utf-8").replace("C: 1.0", f"C: {text}"), "utf-8")
     ours = read_parameters().estimators["logistic_regression"].settings["C"]
     theirs = load_yaml(file)["estimators"]["logistic_regression"]["C"]
-
     assert (ours, type(ours)) == (theirs, type(theirs))
