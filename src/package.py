@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +18,8 @@ from record.problem import Problem, importing, refuse_if, run, say
 with importing():
     from record import git, manifest, models, notes, tracking
     from record.checksums import digest
-    from record.comparison import compare
-    from record.files import from_yaml
+    from record.comparison import compare, decisive_files
+    from record.files import from_document
     from record.manifest import Manifest
     from record.notes import Description, Profile, Readings
     from record.parameters import PATH as PARAMETERS
@@ -135,8 +134,7 @@ def read_metrics(stages: dict[str, Stage]) -> dict[str, Any]:
 def parse_metrics(path: Path) -> Any:
     """The content of a metrics file, in one of the formats that DVC reads."""
     try:
-        content = path.read_bytes()
-        return tomllib.loads(content.decode()) if path.suffix == ".toml" else from_yaml(content)  # YAML holds JSON
+        return from_document(path.read_bytes(), path)
     except ValueError as error:
         raise Problem(f"{path}: not readable as metrics: {error}") from None
 
@@ -169,13 +167,9 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
     """The manifest of the candidate, from the files as they are."""
     profile = Profile.read(notes.PREPARED / notes.PROFILE)
     description = Description.read(candidate / notes.DESCRIPTION)
-    used = {key: value for s in stages.values() for key, value in s.params.get(PARAMETERS.as_posix(), {}).items()}
+    used = tracking.used_parameters(stages)
     inputs = describe_inputs(stages, {used["data"]["path"]: profile.rows.read})
-    read = tracking.inputs_of(stages)
-    code = {
-        path: md5 for path, md5 in read.items() if not (is_data(path) or tracking.makers(path, stages) or "://" in path)
-    }
-    decisive = code | {entry.path: entry.md5 for entry in inputs}
+    decisive = decisive_files(stages, inputs)
     settings_files = {path.as_posix(): digest(path).md5 for path in (PARAMETERS, PIPELINE)}
     return Manifest(
         schema_version=manifest.SCHEMA,

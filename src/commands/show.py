@@ -54,7 +54,7 @@ def headline(manifest: Manifest) -> Iterator[tuple[str, ...]]:
 
 def code_words(manifest: Manifest) -> str:
     """The code as the files of a commit, with the names of those that the commit does not hold."""
-    code, record = code_of(manifest), manifest.run.git
+    code, record = code_of(manifest.stages, manifest.inputs), manifest.run.git
     if record is None:
         return f"{len(code)} files, without a commit"
     place = f"{len(code)} files of commit {short(record.commit)}"
@@ -81,7 +81,7 @@ def data_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
 
 def stage_rows(manifest: Manifest, stage: Stage) -> Iterator[tuple[str, ...]]:
     """What a stage read and made; its code by number only."""
-    code = code_of(manifest)
+    code = code_of(manifest.stages, manifest.inputs)
     read = {path: md5 for path, md5 in stage.deps.items() if path not in code}
     yield from (("reads", path, short(md5)) for path, md5 in read.items())
     if count := len(stage.deps) - len(read):

@@ -16,7 +16,7 @@ from commands.processes import fetched
 from commands.result import Result, table
 from commands.versions import Version, find_version
 from record import git, models, tracking
-from record.comparison import code_of, short
+from record.comparison import decisive_files, short
 from record.manifest import Manifest
 from record.models import Package
 from record.problem import Problem
@@ -63,12 +63,12 @@ def verify(version: Version, holder: str | None = None) -> Findings:
     if manifest:
         findings.problems += check_params(manifest)
         released = versions.release_tags().get(models.release_tag(manifest))
-        if released and git.read_blob(released, version.folder / models.MANIFEST) != package.texts[models.MANIFEST]:
-            released = None  # of another manifest
-        holder = holder or released  # which was checked to hold all of this, whatever became of the recorded commit
-        findings.problems += check_tracking(version, manifest, package, MOVE_ON if released else AGAIN)
-        check_commit(manifest, holder, findings)
-        findings.problems += check_release(version, manifest, package)
+        is_released = versions.holds(released, version.folder, package.texts[models.MANIFEST])
+        findings.problems += check_tracking(version, manifest, package, MOVE_ON if is_released else AGAIN)
+        # The commit of a release was checked to hold all of this, whatever became of the recorded commit.
+        check_commit(manifest, holder or (released if is_released else None), findings)
+        if released and not is_released:
+            findings.problems += check_claim(version, models.release_tag(manifest), released)
     findings.problems = list(dict.fromkeys(findings.problems))
     return findings
 
@@ -152,7 +152,7 @@ def check_pointer(version: Version, manifest: Manifest, is_current: bool) -> Ite
 
 def check_params(manifest: Manifest) -> Iterator[str]:
     """Compare the sections of parameters with those that the stages used; schema 1 did not record the latter."""
-    used = {key: value for s in manifest.stages.values() for key, value in s.params.get("params.yaml", {}).items()}
+    used = tracking.used_parameters(manifest.stages)
     for section, value in manifest.params.model_dump().items():
         if used.get(section, value) != value:
             yield f"{models.MANIFEST}: params.{section} is not what its stages record; restore it"
@@ -176,8 +176,8 @@ def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage], rem
             yield f"{name}: {models.MANIFEST} records the command '{then.cmd}', {LOCK} '{now.cmd}'; {remedy}"
         if then.params and then.params != now.params:
             yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; {remedy}"
+    read = {dep: md5 for stage in recorded.values() for dep, md5 in stage.deps.items()}
     for entry in manifest.inputs:
-        read = {dep: md5 for stage in recorded.values() for dep, md5 in stage.deps.items()}
         if read.get(entry.path, entry.md5) != entry.md5 or not any(overlap(entry.path, path) for path in read):
             yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; {remedy}"
 
@@ -230,16 +230,16 @@ def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> 
 def missing_from(commit: str, manifest: Manifest) -> Iterator[str]:
     """Everything that decides a model and that a commit does not hold as the manifest records it."""
     place, remedy = f"commit {short(commit)}", f"commit it, then {tracking.PACKAGE_AGAIN}"
-    files = code_of(manifest) | {entry.path: entry.md5 for entry in manifest.inputs}
-    lacking = tracking.missing_from(commit, {path: md5 for path, md5 in files.items() if "://" not in path})
-    for path, found in lacking.items():
+    files = decisive_files(manifest.stages, manifest.inputs)
+    for path, found in tracking.missing_from(commit, files).items():
         yield f"{path}: {models.MANIFEST} records MD5 {files[path]}, but {place} has {found}; {remedy}"
     read = tracking.reader_of(commit)
     used = {
         (file, key): value for s in manifest.stages.values() for file, p in s.params.items() for key, value in p.items()
     }
+    documents = {file: tracking.mapping_in(read, Path(file)) for file in {file for file, _ in used}}
     for (file, key), value in used.items():
-        if tracking.plain(tracking.value_at(tracking.mapping_in(read, Path(file)), key)) != value:
+        if tracking.plain(tracking.value_at(documents[file], key)) != value:
             yield f"{file}: {place} has another value of {key}; {remedy}"
     declared = tracking.declared_stages(read)
     for name, stage in manifest.stages.items():
@@ -249,12 +249,8 @@ def missing_from(commit: str, manifest: Manifest) -> Iterator[str]:
             yield f"{tracking.PIPELINE}: in {place} the stage {name} {found}; {remedy}"
 
 
-def check_release(version: Version, manifest: Manifest, package: Package) -> Iterator[str]:
-    """Compare the manifest with the one that was released, unless it is of an experiment or came before."""
-    tag = models.release_tag(manifest)
-    commit = versions.release_tags().get(tag)
-    if commit is None or git.read_blob(commit, version.folder / models.MANIFEST) == package.texts[models.MANIFEST]:
-        return
+def check_claim(version: Version, tag: str, released: str) -> Iterator[str]:
+    """A manifest that is not the one that was released claims to be, unless it is of an experiment or came before."""
     is_claim = version.commit not in versions.experiments_by_commit()
-    if version.commit is None or (is_claim and git.is_ancestor(commit, version.commit)):
+    if version.commit is None or (is_claim and git.is_ancestor(released, version.commit)):
         yield f"{models.MANIFEST}: is not the one that was released as {tag}; git checkout {tag} -- {version.folder}"

@@ -141,6 +141,11 @@ def release_tags() -> dict[str, str]:
     return {line.split()[0]: line.split()[1] for line in listed.splitlines() if "@" in line}
 
 
+def holds(commit: str | None, folder: Path, manifest: bytes) -> bool:
+    """Whether a commit holds this very manifest of a package."""
+    return commit is not None and git.read_blob(commit, folder / models.MANIFEST) == manifest
+
+
 @dataclass(frozen=True)
 class Record:
     """A manifest as plain JSON, which may be anybody's, and where it was recorded.
@@ -277,8 +282,7 @@ def state_of(record: Record, tags: dict[str, str]) -> str:
     if models.check_package(package, record.version)[1]:
         return "damaged"
     commit = tags.get(models.tag_of(str(record.get("name")), record.version))
-    released = git.read_blob(commit, folder / models.MANIFEST) if commit else None
-    return "released" if released == package.texts[models.MANIFEST] else "intact"
+    return "released" if holds(commit, folder, package.texts[models.MANIFEST]) else "intact"
 
 
 def row(fact: dict[str, Any]) -> list[str]:

@@ -141,8 +141,8 @@ def understood(name: str, column: pa.ChunkedArray, data: Data, *, is_typed: bool
     The text of a typed file, such as Parquet, stays text unless `data.types` says that it is numbers.
     """
     kind = data.types.get(name)
-    if kind == "category" or not pa.types.is_string(column.type):
-        column = column.cast(pa.string()) if kind == "category" else column
+    if kind == "category":
+        column = column.cast(pa.string())
     if pa.types.is_string(column.type):
         spellings = pa.array([*data.missing.get("*", []), *data.missing.get(name, [])], pa.string())
         column = pc.if_else(pc.is_in(column, value_set=spellings), pa.scalar(None, pa.string()), column)

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from record.manifest import Manifest
-from record.tracking import PARAMETERS, inputs_of, overlap
+from record.manifest import Input, Manifest
+from record.tracking import PARAMETERS, Stage, inputs_of, overlap
 
 GROUPS = ("data", "code", "parameters", "environment", "metrics")
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{40}|[0-9a-f]{64}")
@@ -54,20 +54,25 @@ def _grouped(manifest: Manifest) -> dict[str, dict[str, Any]]:
         "data": flatten(inputs)
         | flatten(document["data"])
         | flatten({key: document["model"][key] for key in ("target", "features")}),
-        "code": code_of(manifest) | {f"{name}.cmd": stage["cmd"] for name, stage in stages.items()},
+        "code": code_of(manifest.stages, manifest.inputs)
+        | {f"{name}.cmd": stage["cmd"] for name, stage in stages.items()},
         "parameters": flatten(document["params"]) | _other_parameters(manifest),
         "environment": flatten(document["environment"]) | {"platform": manifest.run.platform},
         "metrics": flatten(document["metrics"]),
     }
 
 
-def code_of(manifest: Manifest) -> dict[str, str]:
-    """What the stages read that is neither data nor made by one of them: code and requirements; path → MD5."""
-    others = [entry.path for entry in manifest.inputs] + [
-        out for stage in manifest.stages.values() for out in stage.outs
-    ]
-    read = inputs_of(manifest.stages)
+def code_of(stages: Mapping[str, Stage], inputs: Iterable[Input]) -> dict[str, str]:
+    """What stages read that is neither data nor made by one of them: code and requirements; path → MD5."""
+    others = [entry.path for entry in inputs] + [out for stage in stages.values() for out in stage.outs]
+    read = inputs_of(stages)
     return {path: md5 for path, md5 in read.items() if not any(overlap(path, other) for other in others)}
+
+
+def decisive_files(stages: Mapping[str, Stage], inputs: Sequence[Input]) -> dict[str, str]:
+    """The files that decide a model and that a commit can hold, code and data; path → MD5."""
+    files = code_of(stages, inputs) | {entry.path: entry.md5 for entry in inputs}
+    return {path: md5 for path, md5 in files.items() if "://" not in path}
 
 
 def _other_parameters(manifest: Manifest) -> dict[str, Any]:

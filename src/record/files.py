@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,15 @@ def from_yaml(content: bytes) -> Any:
     if _values(document, {}) > LARGEST_YAML:
         raise ValueError(f"its aliases make it larger than {LARGEST_YAML:,} values")
     return document
+
+
+def from_document(content: bytes, path: Path) -> Any:
+    """The document in a TOML file, or in a YAML or JSON one, which YAML reads too.
+
+    Raises:
+        ValueError: as `from_yaml` does.
+    """
+    return tomllib.loads(content.decode()) if path.suffix == ".toml" else from_yaml(content)
 
 
 def _values(value: Any, known: dict[int, float]) -> float:

@@ -106,8 +106,18 @@ def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | No
     if not {"\n", "\0"}.isdisjoint(path.as_posix()) or commit_of(revision, root) is None:
         return None
     entry = ask("ls-tree", "-z", f"{revision}^{{commit}}", "--", path.as_posix(), cwd=root, no=()) or ""
-    kind, _, blob = entry.partition("\t")[0].removeprefix("1").partition(" ")[2].partition(" ")
-    return read_blobs([blob], root)[blob] if kind == "blob" else None
+    blobs = _blobs(entry).values()
+    return next(iter(read_blobs([*blobs], root).values()), None)
+
+
+def blobs_of(commit: str) -> dict[str, str]:
+    """The hash of each file of a commit, by path."""
+    return _blobs(ask("ls-tree", "-r", "-z", commit, no=()) or "") if commit_of(commit) else {}
+
+
+def _blobs(listed: str) -> dict[str, str]:
+    entries = (line.partition("\t") for line in listed.split("\0")[:-1])
+    return {path: entry.split()[2] for entry, _, path in entries if " blob " in entry}
 
 
 def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
@@ -130,9 +140,7 @@ def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
 def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
     """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
     prefix = ask("rev-parse", "--show-prefix") or ""
-    listed = ask("ls-tree", "-r", "-z", commit, no=()) if commit_of(commit) else None
-    entries = (line.partition("\t") for line in (listed or "").split("\0")[:-1])
-    blobs = {path: entry.split()[2] for entry, _, path in entries if " blob " in entry}
+    blobs = blobs_of(commit)
     wanted = [path for path in paths if path in blobs and "\n" not in path]
     if not wanted:
         return {}

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import product
@@ -22,7 +21,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from record import git
 from record.checksums import digest, md5_of
-from record.files import from_yaml
+from record.files import from_document, from_yaml
 from record.problem import CannotAsk, Problem
 
 LOCK = Path("dvc.lock")
@@ -58,6 +57,11 @@ class Entry(Written):
     hash: Annotated[str, Field(validation_alias=AliasChoices("md5", "etag", "checksum", "version_id"))] = ""
 
 
+def _as_text(cmd: Any) -> Any:
+    """A command as one text; DVC takes a list of them too."""
+    return "\n".join(map(str, cmd)) if isinstance(cmd, list) else cmd
+
+
 def _by_path(entries: Any) -> Any:
     if not isinstance(entries, list):
         return entries
@@ -87,7 +91,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    cmd: Annotated[str, BeforeValidator(lambda cmd: "\n".join(map(str, cmd)) if isinstance(cmd, list) else cmd)]
+    cmd: Annotated[str, BeforeValidator(_as_text)]
     params: Annotated[dict[str, dict[str, Any]], BeforeValidator(plain)] = {}
     deps: Hashes = {}
     outs: Hashes = {}
@@ -195,9 +199,8 @@ def _declared(stage: dict[str, Any], values: dict[str, Any], folder: Path, share
     def paths(key: str) -> list[str]:
         return [_join(wdir, filled_in(_path_of(item), values)) for item in body.get(key) or []]
 
-    cmd = body.get("cmd") or ""
     return Declared(
-        cmd=filled_in("\n".join(map(str, cmd)) if isinstance(cmd, list) else str(cmd), values),
+        cmd=filled_in(str(_as_text(body.get("cmd") or "")), values),
         wdir=wdir,
         deps=paths("deps"),
         outs=[*paths("outs"), *paths("metrics"), *paths("plots")],
@@ -209,12 +212,14 @@ def _declared(stage: dict[str, Any], values: dict[str, Any], folder: Path, share
 def _items(stage: dict[str, Any], values: dict[str, Any]) -> set[str] | None:
     """The names behind `@` of a `foreach` or `matrix` stage, as DVC gives them; None where only DVC knows them."""
     if "matrix" in stage:
-        axes = [(name, _listed(axis, values)) for name, axis in stage["matrix"].items()]
-        if any(axis is None for _, axis in axes):
+        axes = {name: _listed(axis, values) for name, axis in stage["matrix"].items()}
+        if None in axes.values():
             return None
-        return {"-".join(names) for names in product(*(_names(axis or [], name) for name, axis in axes))}
+        return {"-".join(names) for names in product(*(_names_on_axis(axis, name) for name, axis in axes.items()))}
     items = _listed(stage["foreach"], values) if "foreach" in stage else []
-    return None if items is None else set(_names(items, ""))
+    if isinstance(items, list) and not all(isinstance(item, str | int | float) for item in items):
+        return set(map(str, range(len(items))))
+    return None if items is None else set(map(str, items))
 
 
 def _listed(items: Any, values: dict[str, Any]) -> Any:
@@ -223,21 +228,16 @@ def _listed(items: Any, values: dict[str, Any]) -> Any:
     return found if isinstance(found, list | dict) else None
 
 
-def _names(items: Any, prefix: str) -> list[str]:
+def _names_on_axis(items: Any, axis: str) -> list[str]:
     if isinstance(items, dict):
         return list(map(str, items))
-    simple = all(isinstance(item, str | int | float) for item in items) if not prefix else None
-    return [
-        str(item) if simple or (simple is None and not isinstance(item, dict | list)) else f"{prefix}{k}"
-        for k, item in enumerate(items)
-    ]
+    return [f"{axis}{k}" if isinstance(item, dict | list) else str(item) for k, item in enumerate(items)]
 
 
 def mapping_in(read: Read, path: Path) -> dict[str, Any]:
     """The document of a YAML, JSON or TOML file; empty where there is none."""
     try:
-        content = read(path) or b""
-        document = tomllib.loads(content.decode()) if path.suffix == ".toml" else from_yaml(content)
+        document = from_document(read(path) or b"", path)
     except ValueError as error:
         raise Problem(f"{path}: not readable: {error}") from None
     return dict(document) if isinstance(document, dict) else {}
@@ -342,6 +342,11 @@ def inputs_of(stages: Mapping[str, Stage]) -> dict[str, str]:
     return {path: read[path] for path in sorted(read) if not any(is_inside(path, out) for out in outs)}
 
 
+def used_parameters(stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """What stages used of params.yaml, by the name that dvc.yaml has for it."""
+    return {key: value for s in stages.values() for key, value in s.params.get(PARAMETERS.as_posix(), {}).items()}
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether a path is a folder, or in it."""
     return path == folder or path.startswith(f"{folder}/")
@@ -372,9 +377,11 @@ def _files_called(name: str) -> Iterator[Path]:
 
 def content_hash(path: Path) -> str:
     """The hash under which DVC records a file, or a folder: the MD5 of its listing and `.dir`."""
-    if not path.is_dir():
-        return digest(path).md5
-    return _hash_of_listing({file.relative_to(path).as_posix(): digest(file).md5 for file in files_in(path)})
+    return _hash_of_listing(_listed_now(path)) if path.is_dir() else digest(path).md5
+
+
+def _listed_now(folder: Path) -> dict[str, str]:
+    return {file.relative_to(folder).as_posix(): digest(file).md5 for file in files_in(folder)}
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -406,18 +413,22 @@ def missing_from(commit: str, files: Mapping[str, str]) -> dict[str, str]:
     Held is what Git would check out with these bytes, and what a `.dvc` file of that commit tracks with this hash.
     """
     contents = git.checked_out(commit, files)
-    return {
-        path: found
-        for path, md5 in files.items()
-        if not (path in contents and md5_of(contents[path]) == md5)
-        and (found := _difference(commit, path, md5, "other content" if path in contents else "no such file"))
-    }
+    differing = {path: md5 for path, md5 in files.items() if path not in contents or md5_of(contents[path]) != md5}
+    if not differing:
+        return {}
+    blobs = git.blobs_of(commit)  # listed once, since each file may be tracked by a `.dvc` file at any folder above it
+    read = cache(lambda file: git.read_blob(commit, file) if file.as_posix() in blobs else None)
+    listing = cache(listing_of)
+    otherwise = {path: "other content" if path in contents else "no such file" for path in differing}
+    found = {path: _difference(commit, path, md5, read, listing) for path, md5 in differing.items()}
+    return {path: said or otherwise[path] for path, said in found.items() if said is not None}
 
 
-def _difference(commit: str, path: str, md5: str, otherwise: str) -> str | None:
-    tracked = pointer_to(path, reader_of(commit))
+def _difference(commit: str, path: str, md5: str, read: Read, listing_of: Callable[..., Any]) -> str | None:
+    """What a commit has of a file that DVC tracks; empty where DVC does not track it, None where it is held."""
+    tracked = pointer_to(path, read)
     if tracked is None:
-        return None if md5.endswith(".dir") and _committed_folder(commit, path) == md5 else otherwise
+        return None if md5.endswith(".dir") and _committed_folder(commit, path) == md5 else ""
     file, _, entry = tracked
     folder = _join(file.parent.as_posix(), file.stem)
     if folder == path:
@@ -438,9 +449,8 @@ def listing_of(md5: str, folder: Path) -> dict[str, str] | None:
     """The MD5 of each file of a folder that DVC tracks, from its cache or from the folder itself; None without both."""
     if (file := cached(md5)).is_file():
         return {item["relpath"]: item["md5"] for item in json.loads(file.read_bytes())}
-    if folder.is_dir() and content_hash(folder) == md5:
-        return {file.relative_to(folder).as_posix(): digest(file).md5 for file in files_in(folder)}
-    return None
+    found = _listed_now(folder) if folder.is_dir() else {}
+    return found if _hash_of_listing(found) == md5 else None
 
 
 @cache
