@@ -182,7 +182,8 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
             **{
                 part: manifest.Table.of(path, digest(Path(path)), rows=description.rows[part])
                 for part, path in description.tables.items()
-            }
+            },
+            date_orders={name: c.date_order for name, c in profile.columns.items() if c.date_order},
         ),
         params=manifest.Params(
             data=used["data"],
@@ -192,7 +193,8 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
             package=settings.package.model_dump(),
         ),
         metrics=read_metrics(stages) | {"folds": description.folds},
-        warnings=profile.warnings,
+        warnings=profile.warnings + description.warnings,
+        contract=profile.contract,
         environment=manifest.Environment(
             python=description.python,
             requirements_sha256=digest(REQUIREMENTS).sha256,

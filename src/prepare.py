@@ -22,9 +22,9 @@ def main() -> None:
     from record.environment import REQUIREMENTS, check_environment
 
     check_environment()
-    from modeling.checks import check_table, count_rows, feature_names, profile_columns, with_target
-    from modeling.pitfalls import warnings_of
-    from modeling.reading import files_of, read_raw, said_of_missing_targets
+    from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
+    from modeling.pitfalls import missing_targets, pitfalls_of, refuse_named
+    from modeling.reading import files_of, read_raw
     from modeling.split import split
     from modeling.table import write_table
     from record.files import keep_only
@@ -33,20 +33,28 @@ def main() -> None:
 
     parameters = read_parameters()
     data, settings = parameters.data, parameters.prepare
-    used = {"data": data.model_dump(), "prepare": settings.model_dump()}
+    used = {"data": data.model_dump(), "prepare": settings.model_dump(), "train.slices": parameters.train.slices}
     source = Path(data.path)
     readings = Readings.start(*files_of(source), REQUIREMENTS, params=used)
 
-    table = read_raw(source, data)
-    missing = list(said_of_missing_targets(source, table, data))
-    for line in missing:  # before the table is refused for want of that class
-        say(f"warning: {line}")
-    check_table(table, data)
-    kept = with_target(table, data).select([*feature_names(table, data), data.target])
-    train, test = split(kept, data, settings)
-    warnings = [*missing, *warnings_of(table, train, test, data)]
-    rows, columns = count_rows(table, train, test, data), profile_columns(table, data)
-    profile = Profile(rows=rows, columns=columns, warnings=warnings, readings=readings.finish())
+    raw = read_raw(source, data)
+    warnings = list(missing_targets(raw, data))
+    for pitfall in warnings:  # before the table is refused for want of that class
+        say(f"warning: {pitfall.text}")
+    check_table(raw.table, parameters)
+    rows = with_target(raw.table, data)
+    train, test = split(rows.select(prepared_columns(rows, parameters)), parameters)
+    found = pitfalls_of(rows, train, test, parameters)
+    for pitfall in found:
+        say(f"warning: {pitfall.text}")
+    refuse_named([*warnings, *found], data.refuse)
+    profile = Profile(
+        rows=count_rows(raw.table, train, test, data),
+        columns=profile_columns(raw.table, parameters, raw.date_orders),
+        warnings=[*warnings, *found],
+        contract=None,
+        readings=readings.finish(),
+    )
 
     write_table(train, PREPARED / TRAIN)
     write_table(test, PREPARED / TEST)
@@ -55,8 +63,6 @@ def main() -> None:
     note_cost(PREPARED / PROFILE)
     for fact in facts(profile, data.path, data.target):
         say(fact)
-    for line in warnings[len(missing) :]:
-        say(f"warning: {line}")
 
 
 if __name__ == "__main__":

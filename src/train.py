@@ -57,7 +57,9 @@ def used_parameters(parameters: "Parameters") -> dict[str, Any]:
     """The sections that this stage depends on, as `dvc.yaml` names them."""
     return {
         "data": parameters.data.model_dump(),
-        "train": parameters.train.model_dump(),
+        "prepare.split": parameters.prepare.split,
+        "prepare.split_by": parameters.prepare.split_by,
+        "train": parameters.train.model_dump(by_alias=True),
         f"estimators.{parameters.train.estimator}": parameters.estimator.model_dump(by_alias=True),
     }
 
@@ -96,12 +98,13 @@ def main() -> None:
     with second_process(folder) as second:
         found = evaluate(train, test, parameters)
         nondeterminism = difference(second, train, parameters)
-    behind = ["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(parameters.estimator)]
+    behind = ["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(found.model, parameters)]
     description = notes.Description(
-        fitted=describe(found.model, train, parameters.data, nondeterminism),
+        fitted=describe(found.model, train, parameters, nondeterminism),
         tables={part: path.as_posix() for part, path in tables.items()},
         rows={"train": len(train), "test": len(test)},
         folds=found.folds,
+        warnings=found.warnings,
         python=platform.python_version(),
         packages=installed_versions(behind),
         numeric=settings,

@@ -3,6 +3,7 @@
 from typing import Any
 
 MISSING = object()
+SEEN = {"kind": "number", "missing": 0.1, "minimum": 32.1, "maximum": 59.6, "values": None}  # by training, of a feature
 
 
 def file(path: str, **more: Any) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def document() -> dict[str, Any]:
             "task": "classification",
             "target": "sex",
             "classes": ["female", "male"],
-            "features": [{"name": "bill_length_mm", "dtype": "double", "nullable": True}],
+            "features": [{"name": "bill_length_mm", "dtype": "double", "nullable": True} | SEEN],
             "deterministic": True,
             "nondeterminism": None,
         },
@@ -45,7 +46,10 @@ def document() -> dict[str, Any]:
                 "outs": {"data/prepared": f"{'2' * 32}.dir"},
             }
         },
-        "data": {part: file(f"data/prepared/{part}.parquet", rows=rows) for part, rows in (("train", 8), ("test", 2))},
+        "data": {
+            **{part: file(f"data/prepared/{part}.parquet", rows=rows) for part, rows in (("train", 8), ("test", 2))},
+            "date_orders": {},
+        },
         "params": {
             "data": {"drop": []},
             "prepare": {"test_size": 0.2},
@@ -55,6 +59,7 @@ def document() -> dict[str, Any]:
         },
         "metrics": {"balanced_accuracy": {"test": 0.875}},
         "warnings": [],
+        "contract": None,
         "environment": {
             "python": "3.11.7",
             "requirements_sha256": "3" * 64,

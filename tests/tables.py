@@ -28,6 +28,17 @@ LINEAR_SVC = {"class": "sklearn.svm.LinearSVC"}
 SEARCH = {"class": "sklearn.model_selection.GridSearchCV", "estimator": LOGISTIC, "param_grid": {"C": [0.1, 1.0]}}
 VOTING = {"class": "sklearn.ensemble.VotingClassifier", "estimators": [["logistic", LOGISTIC], ["forest", FOREST]]}
 
+PREPARE_SECTION = {"split": "stratified", "split_by": None, "test_size": 0.2, "seed": 42}
+TRAIN_SECTION = {
+    "estimator": "mine",
+    "features": [],
+    "metric": "auto",
+    "slices": [],
+    "folds": 3,
+    "seed": 7,
+    "threads": 1,
+    "portable": False,
+}
 ROW = {"species": "Adelie", "island": "Dream", "bill_mm": 39.1, "mass_g": 3750}
 PENGUINS = pa.table(
     {
@@ -45,11 +56,14 @@ def make_data(**changes: Any) -> Data:
     return Data.model_validate(DEFAULTS | asked | changes)
 
 
-def make_parameters(settings: dict[str, Any], target: str = "target", task: str = "classification") -> Parameters:
+def make_parameters(
+    settings: dict[str, Any], target: str = "target", task: str = "classification", **sections: dict[str, Any]
+) -> Parameters:
+    """Parameters for an estimator's settings; `data`, `prepare` and `train` differ from the usual ones as asked."""
     return Parameters(
-        data=make_data(target=target, task=task),
-        prepare=Prepare(test_size=0.2, seed=42),
-        train=Train(estimator="mine", folds=3, seed=7, threads=1, portable=False),
+        data=make_data(**{"target": target, "task": task} | sections.get("data", {})),
+        prepare=Prepare.model_validate(PREPARE_SECTION | sections.get("prepare", {})),
+        train=Train.model_validate(TRAIN_SECTION | sections.get("train", {})),
         estimators={"mine": Estimator.model_validate(settings)},
         package=Package(name="penguins", version=VERSION),
     )
@@ -69,7 +83,7 @@ def write_package_of(folder: Path) -> None:
     (folder / MODEL).write_bytes(dumped(pipeline))
     (folder / REQUIREMENTS).write_text("pyarrow==1.0\n")
     requirements, whole = digest(folder / REQUIREMENTS), document()
-    fitted = describe(pipeline, PENGUINS, parameters.data, None).model_dump(by_alias=True)
+    fitted = describe(pipeline, PENGUINS, parameters, None).model_dump(by_alias=True)
     whole["model"] |= fitted | vars(digest(folder / MODEL))
     whole["environment"] = {
         "python": platform.python_version(),

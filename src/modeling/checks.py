@@ -1,27 +1,26 @@
-"""What a raw table must be like to be learned from, and what is noted of it."""
+"""What a raw table must be like to be learned from, which of its columns are used, and what is noted of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.pitfalls import is_index
-from modeling.table import kind_of, problems_of_column
+from modeling.table import feature_names, kind_of, problems_of_column
 from record.notes import Column, Rows
-from record.parameters import Data
+from record.parameters import Data, Parameters
 from record.problem import did_you_mean, refuse_if
 
 MANY_CLASSES = 20
+INDEX_NAMES = {"", "Unnamed: 0", "__index_level_0__"}  # which pandas gives to the index of a frame
 
 
-def check_table(table: pa.Table, data: Data) -> None:
+def check_table(table: pa.Table, parameters: Parameters) -> None:
     """Raise a problem for every column that cannot play the part that params.yaml gives it."""
-    names = table.column_names
-    asked = [("data.target", data.target), *(("data.drop", name) for name in data.drop)]
+    data, names = parameters.data, table.column_names
     problems = [
         f"params.yaml: {key}: '{name}' is not a column of {data.path}; {did_you_mean(name, names)}"
-        for key, name in asked
+        for key, name in asked_columns(parameters)
         if name not in names
     ]
     if len(table) == 0:
@@ -29,13 +28,24 @@ def check_table(table: pa.Table, data: Data) -> None:
     refuse_if(problems)
 
     problems += problems_of_target(table[data.target], data)
-    features = feature_names(table, data)
+    rows = table if problems else with_target(table, data)
+    features = usable_features(rows, parameters)
     if not features:
         problems.append(f"{data.path}: no feature is left beside the target '{data.target}'; shorten data.drop")
-    rows = table if problems else with_target(table, data)
-    for name in features:
+    if by := parameters.prepare.split_by:
+        problems += problems_of_split_column(by, rows[by], parameters.prepare.split)
+    for name in {*features, *parameters.train.slices}:
         problems += problems_of_column(name, rows[name], "correct it or add it to data.drop")
     refuse_if(problems)
+
+
+def asked_columns(parameters: Parameters) -> Iterator[tuple[str, str]]:
+    """The columns that params.yaml names, each with the key that does."""
+    data, by = parameters.data, parameters.prepare.split_by
+    yield "data.target", data.target
+    lists = {"data.drop": data.drop, "data.types": data.types, "train.slices": parameters.train.slices}
+    lists |= {"data.missing": [name for name in data.missing if name != "*"], "prepare.split_by": [by] if by else []}
+    yield from ((key, name) for key, names in lists.items() for name in names)
 
 
 def with_target(table: pa.Table, data: Data) -> pa.Table:
@@ -43,10 +53,26 @@ def with_target(table: pa.Table, data: Data) -> pa.Table:
     return table.filter(pc.is_valid(table[data.target]))
 
 
-def feature_names(table: pa.Table, data: Data) -> list[str]:
+def prepared_columns(table: pa.Table, parameters: Parameters) -> list[str]:
+    """The columns that `train` needs: the features, the target, those of the split and the slices."""
+    needed = {*usable_features(table, parameters), parameters.data.target, *parameters.train.slices}
+    return [name for name in table.column_names if name in needed or name == parameters.prepare.split_by]
+
+
+def usable_features(table: pa.Table, parameters: Parameters) -> list[str]:
     """The columns to learn from, in the table's order."""
-    names = [name for name in table.column_names if name != data.target and name not in data.drop]
-    return [name for name in names if not is_index(name, data)]
+    return [name for name in feature_names(table, parameters) if not why_left_out(name, table[name])]
+
+
+def why_left_out(name: str, column: pa.ChunkedArray) -> tuple[Literal["index", "unusable"], str] | None:
+    """The rule by which a column is not a feature, as the name of a warning and a sentence; None if it can be one."""
+    if name in INDEX_NAMES:
+        return "index", "is the index of a pandas frame"
+    if column.null_count == len(column):
+        return "unusable", "has no value in any row"
+    if kind_of(column.type) is None:
+        return "unusable", f"holds {column.type}, which no model here can learn from"
+    return None
 
 
 def problems_of_target(column: pa.ChunkedArray, data: Data) -> Iterator[str]:
@@ -54,6 +80,8 @@ def problems_of_target(column: pa.ChunkedArray, data: Data) -> Iterator[str]:
     name = data.target
     if problems := list(problems_of_column(name, column, "correct it or choose another data.target")):
         yield from problems
+    elif kind_of(column.type) in {"date", "time"}:
+        yield f"target '{name}': expected classes or numbers, found {column.type}; turn it into those in a stage before"
     elif data.task == "regression":
         if kind_of(column.type) != "number":
             yield f"target '{name}': expected numbers for a regression, found {column.type}; check data.task"
@@ -78,24 +106,39 @@ def _problems_of_classes(name: str, column: pa.ChunkedArray) -> Iterator[str]:
         yield f"target '{name}': {few}; remove such rows or correct them"
 
 
-def profile_columns(table: pa.Table, data: Data) -> dict[str, Column]:
+def problems_of_split_column(name: str, column: pa.ChunkedArray, split: str) -> Iterator[str]:
+    """Why rows cannot be split by a column."""
+    place = f"params.yaml: prepare.split_by: '{name}'"
+    if column.null_count:
+        yield f"{place} is missing in {column.null_count:,} rows; correct them or choose another column"
+    elif kind_of(column.type) is None:
+        yield f"{place} holds {column.type}; choose another column"
+    elif split == "time" and kind_of(column.type) not in {"date", "number"}:
+        yield f"{place}: expected dates or numbers to order rows by, found {column.type}; choose another column"
+
+
+def profile_columns(table: pa.Table, parameters: Parameters, date_orders: Mapping[str, str]) -> dict[str, Column]:
     """Describe every column of the raw table."""
+    used = {*usable_features(with_target(table, parameters.data), parameters)}
     return {
-        name: Column(
-            type=str(table[name].type),
-            role=role_of(name, data),
-            missing=table[name].null_count,
-            distinct=pc.count_distinct(table[name]).as_py() if kind_of(table[name].type) else None,
+        name: Column.model_validate(
+            {
+                "type": str(table[name].type),
+                "role": "feature" if name in used else role_of(name, parameters),
+                "missing": table[name].null_count,
+                "distinct": pc.count_distinct(table[name]).as_py() if kind_of(table[name].type) else None,
+                "date_order": date_orders.get(name),
+            }
         )
         for name in table.column_names
     }
 
 
-def role_of(name: str, data: Data) -> Literal["feature", "target", "dropped"]:
-    """What a column is for."""
-    if name == data.target:
+def role_of(name: str, parameters: Parameters) -> Literal["target", "split", "dropped"]:
+    """What a column is for that is not a feature."""
+    if name == parameters.data.target:
         return "target"
-    return "dropped" if name in data.drop or is_index(name, data) else "feature"
+    return "split" if name == parameters.prepare.split_by else "dropped"
 
 
 def count_rows(table: pa.Table, train: pa.Table, test: pa.Table, data: Data) -> Rows:

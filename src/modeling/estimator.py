@@ -7,31 +7,34 @@ import sys
 from importlib import metadata
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+import pyarrow.compute as pc
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from modeling.features import build_preprocessing
-from modeling.table import features_and_target
+from modeling.table import feature_names, features_and_target, kinds_of, normalise, problems_of_column
 from record.notes import Feature, Fitted, Step
-from record.parameters import Data, Estimator, Parameters
+from record.parameters import Data, Estimator, Kind, Parameters
 from record.problem import Problem, did_you_mean, refuse_if
 
+MOST_VALUES = 1000  # of a category, that are listed in a manifest
 METHODS = ("fit", "predict", "get_params", "set_params")
 
 
 def fit_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
     """The Pipeline fitted on a table; of a search, the best estimator is kept, since the search stores timings."""
-    pipeline = build_pipeline(table.schema, parameters)
+    pipeline = build_pipeline(table, parameters)
     with threadpool_limits(parameters.train.threads):
-        pipeline.fit(*features_and_target(table, parameters.data.target))
+        pipeline.fit(*features_and_target(table, parameters))
     best = getattr(pipeline["model"], "best_estimator_", pipeline["model"])
-    return Pipeline([("preprocess", pipeline["preprocess"]), ("model", best)])
+    return Pipeline([*pipeline.steps[:-1], ("model", best)])
 
 
-def build_pipeline(schema: pa.Schema, parameters: Parameters) -> Pipeline:
-    """The unfitted Pipeline for a table of this schema: the preprocessing of its features, then the estimator."""
+def build_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
+    """The unfitted Pipeline for a training table: own features, the preprocessing of all, then the estimator."""
     place = f"params.yaml: estimators.{parameters.train.estimator}"
     section = parameters.estimator
     estimator = build_object(section.class_, section.settings, place)
@@ -39,8 +42,48 @@ def build_pipeline(schema: pa.Schema, parameters: Parameters) -> Pipeline:
         expected = ", ".join(METHODS)
         raise Problem(f"{place}.class: '{section.class_}' is not an estimator: expected one with {expected}")
     check_task(estimator, parameters.data, place)
-    seed(estimator, parameters.train.seed)
-    return Pipeline([("preprocess", build_preprocessing(schema, parameters.data.target)), ("model", estimator)])
+    own = own_features(parameters)
+    preprocessing = build_preprocessing(with_own_features(own, table, parameters), parameters)
+    pipeline = Pipeline([*own, ("preprocess", preprocessing), ("model", estimator)])
+    seed(pipeline, parameters.train.seed)
+    return pipeline
+
+
+def own_features(parameters: Parameters) -> list[tuple[str, Any]]:
+    """The unfitted transformers of `train.features`, each with its name as a step."""
+    steps = []
+    for k, item in enumerate(parameters.train.features):
+        place = f"params.yaml: train.features.{k}"
+        section = Estimator.model_validate({"class": item}) if isinstance(item, str) else item
+        transformer = build_object(section.class_, section.settings, place)
+        if not hasattr(transformer, "transform"):
+            raise Problem(f"{place}: '{section.class_}' is not a transformer: expected one with fit and transform")
+        steps.append((f"features_{k + 1}", transformer))
+    return steps
+
+
+def with_own_features(own: list[tuple[str, Any]], table: pa.Table, parameters: Parameters) -> pa.Table:
+    """The features of a training table after the own transformers, which take and return a data frame.
+
+    Raises:
+        Problem: when one fails or returns something else.
+    """
+    if not own:
+        return table.select(feature_names(table, parameters))
+    frame, target = features_and_target(table, parameters)
+    for name, transformer in own:
+        place = f"params.yaml: train.features.{int(name.rpartition('_')[2]) - 1}: {type(transformer).__name__}"
+        try:
+            frame = clone(transformer).fit_transform(frame, target)
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise Problem(f"{place}: fails on the training table: {reason}") from error
+        if not isinstance(frame, pd.DataFrame) or len(frame) != len(table):
+            raise Problem(f"{place}: expected a data frame of {len(table)} rows from transform; return one")
+    found = normalise(pa.Table.from_pandas(frame, preserve_index=False))
+    remedy = "correct the transformer, or drop the column in it"
+    refuse_if(line for name in found.column_names for line in problems_of_column(name, found[name], remedy))
+    return found
 
 
 def build_object(path: str, settings: dict[str, Any], place: str) -> Any:
@@ -119,28 +162,44 @@ def seed(estimator: BaseEstimator, value: int) -> None:
     estimator.set_params(**dict.fromkeys(unset, value))
 
 
-def describe(pipeline: Pipeline, train: pa.Table, data: Data, nondeterminism: str | None) -> Fitted:
+def describe(pipeline: Pipeline, train: pa.Table, parameters: Parameters, nondeterminism: str | None) -> Fitted:
     """What a fitted Pipeline is, for the manifest, and what differed when a second process fitted it."""
+    data, names = parameters.data, feature_names(train, parameters)
+    kinds = kinds_of(train.select(names), data)
     return Fitted(
         class_=_dotted(pipeline),
         steps=[Step(name=name, class_=_dotted(step)) for name, step in pipeline.steps],
         task=data.task,
         target=data.target,
         classes=pipeline.classes_.tolist() if data.task == "classification" else None,
-        features=[
-            Feature(name=field.name, dtype=str(field.type), nullable=train[field.name].null_count > 0)
-            for field in train.schema
-            if field.name != data.target
-        ],
+        features=[describe_feature(name, train[name], kinds[name]) for name in names],
         deterministic=nondeterminism is None,
         nondeterminism=nondeterminism,
     )
 
 
-def distributions(section: Estimator) -> set[str]:
-    """The installed packages that the estimator's classes come from, nested ones included."""
+def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
+    """What training saw of a column: the range of numbers, the values of a category, the share that was missing."""
+    ends = pc.min_max(column).as_py() if kind == "number" else {"min": None, "max": None}
+    values = pc.unique(column).drop_null() if kind == "category" else None
+    return Feature(
+        name=name,
+        dtype=str(column.type),
+        nullable=column.null_count > 0,
+        kind=kind,
+        missing=round(column.null_count / len(column), 6),
+        minimum=None if ends["min"] is None else float(ends["min"]),
+        maximum=None if ends["max"] is None else float(ends["max"]),
+        values=sorted(values.to_pylist()) if values is not None and len(values) <= MOST_VALUES else None,
+    )
+
+
+def distributions(pipeline: Pipeline, parameters: Parameters) -> set[str]:
+    """The installed packages that the classes in params.yaml and the preprocessing come from, nested ones included."""
     known = metadata.packages_distributions()
-    modules = re.findall(r'"class":"(\w+)', section.model_dump_json(by_alias=True))
+    named = parameters.train.model_dump_json(by_alias=True) + parameters.estimator.model_dump_json(by_alias=True)
+    modules = {*re.findall(r'"class":"(\w+)', named)}
+    modules |= {type(value).__module__.partition(".")[0] for value in pipeline.get_params().values()}
     return {name for module in modules for name in known.get(module, [])}
 
 

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from modeling.estimator import build_pipeline, fit_pipeline
 from modeling.table import features_and_target, problems_of_column
+from record.notes import Pitfall
 from record.parameters import Data, Parameters, Train
 from record.problem import Problem, refuse_if, say
 
@@ -51,6 +52,7 @@ class Evaluation:
     folds: list[float]
     metrics: dict[str, Any]
     plots: dict[str, Rows]
+    warnings: list[Pitfall]
 
 
 def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluation:
@@ -59,8 +61,8 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
     check_parts(train, test, data.target)
     check_folds(train[data.target], task, settings.folds)
     with threadpool_limits(settings.threads), warnings_in_one_line():
-        known, unseen = features_and_target(train, data.target), features_and_target(test, data.target)
-        folds = cross_validate(build_pipeline(train.schema, parameters), *known, data, settings)
+        known, unseen = features_and_target(train, parameters), features_and_target(test, parameters)
+        folds = cross_validate(build_pipeline(train, parameters), *known, data, settings)
         model = fit_pipeline(train, parameters)
         scores, chance = (score(fitted, *unseen, task) for fitted in (model, fit_baseline(*known, task)))
         plots = {
@@ -68,7 +70,7 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
             "errors.csv": error_rows(model, *unseen, task),
             "importance.csv": importance_rows(model, *unseen, task, settings.seed),
         }
-        return Evaluation(model, folds, summarise(folds, scores, chance, task), plots)
+        return Evaluation(model, folds, summarise(folds, scores, chance, task), plots, [])
 
 
 def check_parts(train: pa.Table, test: pa.Table, target: str) -> None:

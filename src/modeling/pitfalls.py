@@ -1,86 +1,166 @@
-"""What makes a score misleading: warnings with names and counts, noted in profile.json and in the manifest."""
+"""What makes a score misleading, as far as the table shows it: warnings with names and counts.
 
-from collections.abc import Iterator
+They are noted in profile.json and in the manifest, and `data.refuse` turns them into refusals by their names.
+"""
 
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.table import kind_of
-from record.parameters import Data
+from modeling.checks import why_left_out
+from modeling.reading import Raw, spellings_read_as_missing
+from modeling.table import feature_names, kind_of, kinds_of
+from record.notes import Pitfall
+from record.parameters import Data, Parameters
+from record.problem import refuse_if
 
-INDEX_NAMES = {"", "Unnamed: 0", "__index_level_0__"}  # which pandas gives to the index of a frame
 FEW = 0.5  # a text column with more distinct values than this share of its rows is not compared value by value
-REPEATED = 0.2  # a column with more distinct values than this share of its rows determines the target by chance
+REPEATED = 0.2  # a column with more distinct values than this share of its rows is looked at in the order of its values
+NEARLY = 0.98  # of the wrong guesses that a column takes away, from which on it nearly determines the target
+SMOOTH = 0.001  # of the variance of a target, that may be left between neighbours in the order of a column
+MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "missing", "unknown", "#n/a", "n.a."}
 SHOWN = 3  # of what is named
 
 
-def is_index(name: str, data: Data) -> bool:
-    """Whether a column is the index of a pandas frame, which is left out unless it is the target."""
-    return name in INDEX_NAMES and name != data.target
-
-
-def warnings_of(table: pa.Table, train: pa.Table, test: pa.Table, data: Data) -> list[str]:
-    """All that a person should know before the score is believed; `table` is raw, the parts are of what was kept."""
-    kept = pa.concat_tables([train, test])
-    features = [name for name in kept.column_names if name != data.target]
+def pitfalls_of(table: pa.Table, train: pa.Table, test: pa.Table, parameters: Parameters) -> list[Pitfall]:
+    """What a person should know before the score is believed; `table` has all columns of the rows that are kept."""
+    kept, target = pa.concat_tables([train, test]), parameters.data.target
+    features = feature_names(kept, parameters)
+    kinds = kinds_of(kept.select(features), parameters.data)
     return [
-        *left_out(table, data),
-        *(line for name in features for line in identifiers(name, kept[name])),
-        *(line for name in features for line in leaks(name, kept, data)),
-        *(line for name in kept.column_names for line in near_equal(name, kept[name], data)),
-        *repeated_rows(train, test),
+        *left_out(table, parameters),
+        *missing_classes(kept[target], target),
+        *(pitfall for name in features if kinds[name] != "text" for pitfall in identifiers(name, kept[name])),
+        *(pitfall for name in features if kinds[name] != "text" for pitfall in leaks(name, kept, parameters.data)),
+        *(pitfall for name in [*features, target] for pitfall in near_equal(name, kept[name], target)),
+        *repeated_rows(train.select([*features, target]), test.select([*features, target])),
     ]
 
 
-def left_out(table: pa.Table, data: Data) -> Iterator[str]:
+def refuse_named(pitfalls: list[Pitfall], refused: Sequence[str]) -> None:
+    """Raise a problem for each warning that `data.refuse` names."""
+    refuse_if(f"{p.text} (data.refuse names '{p.name}')" for p in pitfalls if p.name in refused)
+
+
+def missing_targets(raw: Raw, data: Data) -> Iterator[Pitfall]:
+    """Spellings that were read as a missing target, since a class may be called so."""
+    for word, rows in spellings_read_as_missing(raw, data):
+        found = f"target '{data.target}': {word!r} in {rows:,} rows was read as missing"
+        text = f"{found}; if it is a class, take it out of data.missing"
+        yield Pitfall(name="missing_target", column=data.target, text=text)
+
+
+def left_out(table: pa.Table, parameters: Parameters) -> Iterator[Pitfall]:
     """The columns that are not features by rule."""
-    for name in table.column_names:
-        if is_index(name, data) and name not in data.drop:
-            yield f"column '{name}': is the index of a pandas frame, so it is left out"
+    for name in feature_names(table, parameters):
+        if rule := why_left_out(name, table[name]):
+            yield Pitfall(name=rule[0], column=name, text=f"column '{name}': {rule[1]}, so it is left out")
 
 
-def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+def missing_classes(column: pa.ChunkedArray, target: str) -> Iterator[Pitfall]:
+    """Classes that are spelt as a missing value often is."""
+    if pa.types.is_string(column.type):
+        for value in pc.value_counts(column).to_pylist():
+            if value["values"].strip().casefold() in MISSING:
+                found = f"target '{target}': {value['values']!r} is a class of {value['counts']:,} rows"
+                text = f"{found}; if it means missing, add it to data.missing"
+                yield Pitfall(name="missing_class", column=target, text=text)
+
+
+def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[Pitfall]:
     """A column that names its row: text that never comes twice, or a row number."""
-    values = column.drop_null()
+    values, text = column.drop_null(), ""
     if len(values) < 3:
         return
     if pa.types.is_string(column.type) and pc.count_distinct(values).as_py() == len(values):
-        yield f"column '{name}': every value is different; if it is an identifier, add it to data.drop"
+        text = f"column '{name}': every value is different; if it is an identifier, add it to data.drop"
     elif pa.types.is_integer(column.type) and column.null_count == 0:
         steps = pc.pairwise_diff(pc.take(values, pc.sort_indices(values)).combine_chunks())
         first, last = pc.min(values).as_py(), pc.max(values).as_py()
         if first in {0, 1} and last - first < 1.1 * len(values) and pc.min(steps.drop_null()).as_py() >= 1:
-            yield f"column '{name}': counts the rows; if it is a row number, add it to data.drop"
+            text = f"column '{name}': counts the rows; if it is a row number, add it to data.drop"
+    if text:
+        yield Pitfall(name="identifier", column=name, text=text)
 
 
-def leaks(name: str, kept: pa.Table, data: Data) -> Iterator[str]:
-    """A column that determines the target: each of its values comes with one value of the target."""
+def leaks(name: str, kept: pa.Table, data: Data) -> Iterator[Pitfall]:
+    """A column that determines the target, or nearly does: it may be known only after the target is."""
     known = kept.select([name, data.target]).drop_null()
-    values, pairs = pc.count_distinct(known[name]).as_py(), known.group_by([name, data.target]).aggregate([])
-    targets = pc.count_distinct(known[data.target]).as_py()
-    is_regression = data.task == "regression"
-    if (
-        is_regression
-        and kind_of(known[name].type) == "number"
-        and len(known) > 2
-        and _is_line(known, name, data.target)
-    ):
-        yield f"column '{name}': determines the target '{data.target}', as a straight line of it; known beforehand?"
-    elif not is_regression and 1 < values <= REPEATED * len(known) and len(pairs) == values >= targets > 1:
-        yield f"column '{name}': determines the target '{data.target}' in all {len(known):,} rows; known beforehand?"
+    if len(known) < 3 or pc.count_distinct(known[data.target]).as_py() < 2:
+        return
+    has_many = pc.count_distinct(known[name]).as_py() > REPEATED * len(known)
+    is_ordered = has_many and kind_of(known[name].type) != "category"
+    if data.task == "classification":
+        share = separated_in_order(known, name, data.target) if is_ordered else guessed(known, name, data.target)
+    else:
+        share = smoothness(known, name, data.target) if is_ordered else explained(known, name, data.target)
+    if share is None or share < (NEARLY if data.task == "classification" else 1 - SMOOTH):
+        return
+    how = "determines" if share > 1 - 1e-9 else "nearly determines"
+    text = f"column '{name}': {how} the target '{data.target}' in {len(known):,} rows; is it known beforehand?"
+    yield Pitfall(name="leak", column=name, text=text)
 
 
-def _is_line(known: pa.Table, name: str, target: str) -> bool:
-    """Whether the target is a straight line of a column, by Pearson's correlation."""
-    x, y = (pc.cast(known[column], pa.float64(), safe=False) for column in (name, target))
-    spread = pc.multiply(pc.stddev(x), pc.stddev(y)).as_py()
-    if not spread:
-        return False
-    covariance = pc.subtract(pc.mean(pc.multiply(x, y)), pc.multiply(pc.mean(x), pc.mean(y))).as_py()
-    return bool(abs(covariance / spread) > 1 - 1e-9)
+def codes_of(column: pa.ChunkedArray) -> np.ndarray:
+    """The place of each value among the distinct ones."""
+    return np.from_dlpack(column.combine_chunks().dictionary_encode().indices)
 
 
-def near_equal(name: str, column: pa.ChunkedArray, data: Data) -> Iterator[str]:
+def numbers_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers, dates and times of day, as doubles."""
+    plain = column.cast(pa.int64()) if kind_of(column.type) in {"date", "time", "boolean"} else column
+    return np.from_dlpack(plain.cast(pa.float64(), safe=False).combine_chunks())
+
+
+def guessed(known: pa.Table, name: str, target: str) -> float | None:
+    """Of the rows that the most frequent class is wrong for, the share that a guess by the column's value is right for.
+
+    None where there are so many values that such guesses are right by chance.
+    """
+    values, classes = codes_of(known[name]), codes_of(known[target])
+    if values.max() + 1 > REPEATED * len(known):
+        return None
+    pairs = np.unique(np.column_stack([values, classes]), axis=0, return_counts=True)
+    best = np.zeros(values.max() + 1, dtype=int)
+    np.maximum.at(best, pairs[0][:, 0], pairs[1])
+    wrong = len(known) - np.bincount(classes).max()
+    return 1 - float(len(known) - best.sum()) / float(wrong)
+
+
+def separated_in_order(known: pa.Table, name: str, target: str) -> float:
+    """1 where each class is one interval of the column's values; else what the borders between classes leave of it."""
+    values, classes = numbers_of(known[name]), codes_of(known[target])
+    order = np.argsort(values, kind="stable")
+    changes = np.flatnonzero(np.diff(classes[order]))
+    is_torn = values[order][changes] == values[order][changes + 1]
+    needed = classes.max()
+    wrong = len(known) - np.bincount(classes).max()
+    return 1 - float(len(changes) - needed + is_torn.sum()) / 2 / float(wrong)
+
+
+def explained(known: pa.Table, name: str, target: str) -> float | None:
+    """The share of the target's variance that lies between the column's values; None where there are too many."""
+    values, y = codes_of(known[name]), numbers_of(known[target])
+    if values.max() + 1 > REPEATED * len(known):
+        return None
+    means = np.bincount(values, weights=y) / np.bincount(values)
+    return 1 - float(np.var(y - means[values]) / np.var(y))
+
+
+def smoothness(known: pa.Table, name: str, target: str) -> float:
+    """1 less the share of the target's variance that is left between neighbours in the order of the column.
+
+    It is von Neumann's ratio: about 0 for a column that says nothing of the target, 1 for one of which the target is a
+    smooth function.
+    """
+    y = numbers_of(known[target])[np.argsort(numbers_of(known[name]), kind="stable")]
+    return 1 - float(np.mean(np.diff(y) ** 2) / (2 * np.var(y)))
+
+
+def near_equal(name: str, column: pa.ChunkedArray, target: str) -> Iterator[Pitfall]:
     """Values that differ only in case or blanks, such as 'yes', 'yes ' and 'YES'."""
     if not pa.types.is_string(column.type):
         return
@@ -93,11 +173,17 @@ def near_equal(name: str, column: pa.ChunkedArray, data: Data) -> Iterator[str]:
     alike = [values for values in groups.values() if len(values) > 1]
     for values in alike[:SHOWN]:
         shown = ", ".join(f"{value!r} ({counts[value]:,} rows)" for value in sorted(values))
-        yield f"{'target' if name == data.target else 'column'} '{name}': nearly equal values {shown}; are they one?"
+        place = f"{'target' if name == target else 'column'} '{name}'"
+        yield Pitfall(name="near_equal", column=name, text=f"{place}: nearly equal values {shown}; are they one?")
 
 
-def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[str]:
-    """Test rows that are training rows too, by which a score measures memory."""
+def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[Pitfall]:
+    """Test rows that are training rows too, by which a score measures memory.
+
+    Where the columns have fewer combinations of values than there are rows, rows repeat by nature.
+    """
+    if prod(max(1, pc.count_distinct(column).as_py()) for column in train.columns) <= len(train):
+        return
     seen = train.group_by(train.column_names).aggregate([])
     rows = test.append_column("n", pa.array([1] * len(test), pa.int64())).group_by(test.column_names)
     both = pa.concat_tables(
@@ -109,4 +195,5 @@ def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[str]:
     counted = both.group_by(test.column_names).aggregate([("n", "sum"), ("n", "count")])
     again = pc.sum(counted.filter(pc.equal(counted["n_count"], 2))["n_sum"]).as_py() or 0
     if again:
-        yield f"{again:,} of {len(test):,} test rows occur among the training rows too; if rows repeat, keep each once"
+        found = f"{again:,} of {len(test):,} test rows occur among the training rows too"
+        yield Pitfall(name="repeated_rows", column=None, text=f"{found}; if rows repeat, keep each once")

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from modeling.loading import Loaded
-from modeling.reading import FORMS, delimiter_of, is_text, seen_delimiter, settings_of, text_options, understood
+from modeling.reading import delimiter_of, is_text, opened, seen_delimiter, settings_of, text_options
+from modeling.spellings import durations, parsers, without_missing
 from modeling.table import kind_of, normalise, to_frame
 from record.files import replacing
 from record.manifest import Manifest
@@ -61,20 +62,27 @@ def read_batches(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
     options = text_options(path, data, largest=BLOCK)
     options["convert_options"].column_types = dict.fromkeys(names_in(path, data), pa.string())
     features = {feature.name: feature for feature in manifest.model.features}
+    as_trained = {
+        name: data.model_copy(update={"date_order": manifest.data.date_orders.get(name, data.date_order)})
+        for name in features
+    }
     done = 0
-    for batch in pa.csv.open_csv(path, **options):
-        rows = pa.Table.from_batches([batch])
-        for name in features.keys() & {*rows.column_names}:
-            k = rows.column_names.index(name)
-            rows = rows.set_column(k, name, as_feature(rows[k], features[name], data, f"{path}: column '{name}'", done))
-        done += len(rows)
-        if len(rows):
-            yield rows
+    with opened(path, data.csv) as stream:
+        for batch in pa.csv.open_csv(stream, **options):
+            rows = pa.Table.from_batches([batch])
+            for name in features.keys() & {*rows.column_names}:
+                k, place = rows.column_names.index(name), f"{path}: column '{name}'"
+                read = as_feature(rows[k], features[name], as_trained[name], place, done)
+                rows = rows.set_column(k, name, read)
+            done += len(rows)
+            if len(rows):
+                yield rows
 
 
 def names_in(path: Path, data: Data) -> list[str]:
     """The names of the columns of a text file."""
-    return list(pa.csv.open_csv(path, **text_options(path, data, largest=BLOCK)).schema.names)
+    with opened(path, data.csv) as stream:
+        return list(pa.csv.open_csv(stream, **text_options(path, data, largest=BLOCK)).schema.names)
 
 
 def as_feature(column: pa.ChunkedArray, feature: Feature, data: Data, place: str, done: int) -> pa.ChunkedArray:
@@ -83,17 +91,17 @@ def as_feature(column: pa.ChunkedArray, feature: Feature, data: Data, place: str
     Raises:
         Problem: naming the first value that is of another kind, and its row.
     """
-    expected = pa.type_for_alias(feature.dtype)
-    kind = "category" if pa.types.is_string(expected) else "number"
-    found = understood(feature.name, column, data.model_copy(update={"types": {feature.name: kind}}), is_typed=False)
-    if kind_of(found.type) == kind_of(expected):
-        return found
-    if found.null_count == len(found):
-        return pa.chunked_array([pa.nulls(len(found), expected)])
-    form = "booleans" if pa.types.is_boolean(expected) else "numbers"
-    row = pc.index(pc.fill_null(pc.match_substring_regex(found.cast(pa.string()), FORMS[form]), True), False).as_py()  # noqa: FBT003
-    value = column[max(row, 0)].as_py()
-    raise Problem(f"{place}: expected {feature.dtype}, found {value!r} in row {done + max(row, 0) + 1:,}")
+    expected, text = pa.type_for_alias(feature.dtype), without_missing(feature.name, column, data)
+    kind, known = feature.kind or kind_of(expected), parsers(data.csv, data.date_order, None)
+    if kind is None or kind not in known:
+        return text
+    values, text = known[kind](text.combine_chunks()), text.combine_chunks()
+    if kind == "number" and values.null_count > text.null_count == (seconds := durations(text)).null_count:
+        values = seconds
+    if values.null_count > text.null_count:
+        row = pc.index(pc.and_(pc.is_valid(text), pc.is_null(values)), True).as_py()
+        raise Problem(f"{place}: expected {feature.dtype}, found {text[row].as_py()!r} in row {done + row + 1:,}")
+    return pa.chunked_array([values.cast(pa.float64()) if kind == "number" else values])
 
 
 def check_columns(rows: pa.Table, manifest: Manifest, path: Path) -> None:

@@ -4,16 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from record.parameters import Data, Prepare
+from record.parameters import Parameters
 from record.problem import Problem
 
 
-def split(table: pa.Table, data: Data, settings: Prepare) -> tuple[pa.Table, pa.Table]:
+def split(table: pa.Table, parameters: Parameters) -> tuple[pa.Table, pa.Table]:
     """Divide the rows into a training and a test part, each in the order of the table.
 
     The rows are shuffled and, for a classification, sorted by class; then every (1 / share)-th of them is taken. So
     each class has its share of both parts, to within one row.
     """
+    data, settings = parameters.data, parameters.prepare
     rows, is_classification = len(table), data.task == "classification"
     classes, codes = classes_of(table[data.target]) if is_classification else (pa.nulls(1), np.zeros(rows, dtype=int))
     shuffled = np.random.default_rng(settings.seed).permutation(rows)

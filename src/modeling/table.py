@@ -1,12 +1,13 @@
 """The table: how it is read, what its columns are to a model, how it is kept, and how scikit-learn takes it.
 
-Tables are Arrow tables with three kinds of columns: number, text and boolean. Missing values are nulls.
+Tables are Arrow tables of numbers, booleans, text, dates (instants in UTC) and times of day; a duration is its number
+of seconds. Missing values are nulls.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +16,16 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 from record.files import replacing
+from record.parameters import Data, Kind, Parameters
 from record.problem import Problem, refuse_if
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["number", "text", "boolean"]
+DATE, TIME = pa.timestamp("us"), pa.time64("us")
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+FEW = 40  # values of a category, up to which each gets a column of its own
+WORDS = 3  # text of more values, and of so many words in the mean, is free text
 ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
 
 
@@ -67,7 +72,10 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def normalise(table: pa.Table) -> pa.Table:
-    """Bring different spellings of one thing together: categories to their values, decimals to doubles, NaN to null."""
+    """Bring different spellings of one thing together: categories to their values, decimals to doubles, NaN to null.
+
+    Dates become instants in UTC, and durations seconds, so that a table means the same from CSV as from Parquet.
+    """
     columns = {field.name: _normalise(table[field.name]) for field in table.schema}
     return pa.table(columns)
 
@@ -81,16 +89,50 @@ def _normalise(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = column.cast(pa.string())
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.nulls(1, column.type)[0], column)
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        column = column.cast(DATE, safe=False)  # what is finer than microseconds is cut
+    if pa.types.is_time(column.type):
+        column = column.cast(TIME, safe=False)
+    if pa.types.is_duration(column.type):
+        column = pc.divide(column.cast(pa.int64()).cast(pa.float64()), float(PER_SECOND[column.type.unit]))
     return column
 
 
 def kind_of(column_type: pa.DataType) -> Kind | None:
-    """What a column is to a model; None for types that cannot be a feature."""
+    """What a column is by its type, where text is a category; None for types that cannot be a feature."""
     if pa.types.is_integer(column_type) or pa.types.is_floating(column_type):
         return "number"
     if pa.types.is_boolean(column_type):
         return "boolean"
-    return "text" if pa.types.is_string(column_type) else None
+    if pa.types.is_string(column_type):
+        return "category"
+    if column_type == DATE:
+        return "date"
+    return "time" if column_type == TIME else None
+
+
+def kinds_of(table: pa.Table, data: Data) -> dict[str, Kind]:
+    """What each column is to a model: as its type says, and of text as `data.types` or else its words say."""
+    kinds = ((name, kind_of(table[name].type)) for name in table.column_names)
+    return {name: _kind_of_text(name, table, data) if kind == "category" else kind for name, kind in kinds if kind}
+
+
+def _kind_of_text(name: str, table: pa.Table, data: Data) -> Kind:
+    if name in data.types:
+        return "text" if data.types[name] == "text" else "category"
+    words = pc.mean(pc.count_substring_regex(table[name], r"\S+")).as_py() or 0
+    return "text" if words >= WORDS and not has_few_values(table[name]) else "category"
+
+
+def has_few_values(column: pa.ChunkedArray) -> bool:
+    """Whether a category has so few values that each gets a column of its own."""
+    return bool(pc.count_distinct(column).as_py() <= FEW)
+
+
+def feature_names(table: pa.Table, parameters: Parameters) -> list[str]:
+    """The columns that a model learns from, in the table's order."""
+    names = {*table.column_names} - parameters.not_features
+    return [name for name in table.column_names if name in names]
 
 
 def problems_of_column(name: str, column: pa.ChunkedArray, remedy: str) -> Iterator[str]:
@@ -99,31 +141,39 @@ def problems_of_column(name: str, column: pa.ChunkedArray, remedy: str) -> Itera
         yield f"column '{name}': every value is missing; {remedy}"
     elif kind_of(column.type) is None:
         hint = " (text that is not in UTF-8 is read as such)" if pa.types.is_binary(column.type) else ""
-        yield f"column '{name}': expected numbers, text or booleans, found {column.type}{hint}; {remedy}"
+        yield f"column '{name}': expected numbers, text, booleans or dates, found {column.type}{hint}; {remedy}"
     elif pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
         yield f"column '{name}': expected finite numbers, found {infinite} infinite; {remedy}"
 
 
-def features_and_target(table: pa.Table, target: str) -> tuple["pd.DataFrame", np.ndarray]:
+def features_and_target(table: pa.Table, parameters: Parameters) -> tuple["pd.DataFrame", np.ndarray]:
     """A prepared table as scikit-learn takes it."""
-    return to_frame(table.drop([target])), to_target(table[target])
+    return to_frame(table.select(feature_names(table, parameters))), to_target(table[parameters.data.target])
 
 
 def to_frame(table: pa.Table) -> "pd.DataFrame":
-    """The table as a fitted Pipeline takes it: numbers as double, text and booleans as objects, missing as NaN."""
+    """The table as a fitted Pipeline takes it: missing values are NaN or NaT.
+
+    Numbers are double, times of day seconds, dates datetime64, text and booleans objects.
+    """
     import pandas as pd  # noqa: PLC0415 - prepare does not need it
 
     columns = {}
     for field in table.schema:
         column = table[field.name]
-        if kind_of(field.type) == "number":
-            columns[field.name] = column.cast(pa.float64(), safe=False).to_numpy()
-        else:
-            values = pd.Series(column.to_pylist(), dtype=object)
-            columns[field.name] = values.where(column.is_valid().to_numpy(), float("nan"))
+        match kind_of(field.type):
+            case "number":
+                columns[field.name] = column.cast(pa.float64(), safe=False).to_numpy()
+            case "time":
+                columns[field.name] = pc.divide(column.cast(pa.int64()).cast(pa.float64()), 1e6).to_numpy()
+            case "date":
+                columns[field.name] = column.to_numpy()
+            case _:
+                values = pd.Series(column.to_pylist(), dtype=object)
+                columns[field.name] = values.where(column.is_valid().to_numpy(), float("nan"))
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
 def to_target(column: pa.ChunkedArray) -> np.ndarray:
     """The target as scikit-learn takes it: numbers and booleans as such, text as objects."""
-    return np.asarray(column.to_pylist(), dtype=object) if kind_of(column.type) == "text" else column.to_numpy()
+    return np.asarray(column.to_pylist(), dtype=object) if kind_of(column.type) == "category" else column.to_numpy()

@@ -10,6 +10,7 @@ from record.manifest import Input, Manifest
 from record.tracking import PARAMETERS, Stage, inputs_of, overlap
 
 GROUPS = ("data", "code", "parameters", "environment", "metrics")
+COLUMN = ("name", "dtype", "nullable")  # of a feature; the rest follows from the data
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{40}|[0-9a-f]{64}")
 SHOWN = 8  # digits of a hash
 
@@ -50,10 +51,9 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change
 def _grouped(manifest: Manifest) -> dict[str, dict[str, Any]]:
     document = manifest.lineage()
     stages, inputs = document["stages"], {entry["path"]: entry for entry in document["inputs"]}
+    features = [{key: feature[key] for key in COLUMN} for feature in document["model"]["features"]]
     return {
-        "data": flatten(inputs)
-        | flatten(document["data"])
-        | flatten({key: document["model"][key] for key in ("target", "features")}),
+        "data": flatten(inputs) | flatten(document["data"]) | {"target": manifest.model.target, "features": features},
         "code": code_of(manifest.stages, manifest.inputs)
         | {f"{name}.cmd": stage["cmd"] for name, stage in stages.items()},
         "parameters": flatten(document["params"]) | _other_parameters(manifest),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from record.checksums import Digest
 from record.files import to_json
-from record.notes import Fitted
+from record.notes import Fitted, Pitfall
 from record.problem import Problem
 from record.tracking import Stage
 
@@ -76,10 +76,11 @@ class Input(File):
 
 
 class Data(Record):
-    """The two parts that the model was fitted and scored on."""
+    """The two parts that the model was fitted and scored on, and how dates that are text are read."""
 
     train: Table
     test: Table
+    date_orders: dict[str, Literal["dmy", "mdy"]]  # by column
 
 
 class Params(Record):
@@ -139,7 +140,8 @@ class Manifest(Record):
     data: Data
     params: Params
     metrics: dict[str, Any]
-    warnings: list[str]  # of `prepare`: what makes a score misleading, or may
+    warnings: list[Pitfall]  # of `prepare` and `train`
+    contract: dict[str, Any] | None  # that the raw table was checked against, and new rows are
     environment: Environment
     run: Run
 
@@ -199,8 +201,9 @@ def _from_schema_1(content: bytes) -> OldManifest | None:
         later = {"inputs", "content"} & document.keys() or {"seconds", "peak_memory_mib"} & document["run"].keys()
         if later or to_json(document) != content:
             raise Problem(BAD_FORM)
+        document["data"]["date_orders"] = {}
         document["inputs"] = [document["data"].pop("source") | {"origin": None}]
-        document["warnings"] = []
+        document |= {"warnings": [], "contract": None}
         document["run"] |= {"seconds": {}, "peak_memory_mib": {}}
     except (ValueError, RecursionError):
         return None

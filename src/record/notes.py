@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from record.checksums import digest
 from record.files import to_json, write
+from record.parameters import Kind, PitfallName
 from record.problem import Problem, refuse_if
 
 PREPARED = Path("data/prepared")
@@ -114,9 +115,18 @@ class Column(Note):
     """One column of the raw table, counted before rows were dropped; missing values are not counted as distinct."""
 
     type: str
-    role: Literal["feature", "target", "dropped"]
+    role: Literal["feature", "target", "split", "dropped"]
     missing: int
     distinct: int | None  # None for types whose values cannot be compared
+    date_order: Literal["dmy", "mdy"] | None  # of dates that were text
+
+
+class Pitfall(Note):
+    """What makes a score misleading, or may: its name, the column if it is about one, and a sentence with counts."""
+
+    name: PitfallName
+    column: str | None
+    text: str
 
 
 class Profile(Notes):
@@ -124,7 +134,8 @@ class Profile(Notes):
 
     rows: Rows
     columns: dict[str, Column]
-    warnings: list[str]  # what makes the score misleading, or may
+    warnings: list[Pitfall]
+    contract: dict[str, Any] | None  # that the table was checked against
 
 
 class Step(Note):
@@ -135,11 +146,19 @@ class Step(Note):
 
 
 class Feature(Note):
-    """A column that the model expects: its Arrow type, and whether values were missing in training."""
+    """A column that the model expects, and what training saw of it, with which new rows are compared.
+
+    Old manifests say the first three alone.
+    """
 
     name: str
-    dtype: str
-    nullable: bool
+    dtype: str  # as Arrow names it
+    nullable: bool  # whether values were missing
+    kind: Kind | None = None
+    missing: float | None = None  # the share of rows without a value
+    minimum: float | None = None  # of numbers
+    maximum: float | None = None
+    values: list[str] | None = None  # of categories, where there are not too many to list
 
 
 class Fitted(Note):
@@ -162,6 +181,7 @@ class Description(Notes):
     tables: dict[str, str]  # `train` and `test`, by path
     rows: dict[str, int]  # of both
     folds: list[float]  # the main score on each
+    warnings: list[Pitfall]
     python: str
     packages: dict[str, str]
     numeric: dict[str, str]

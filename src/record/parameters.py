@@ -18,7 +18,24 @@ from record.files import from_yaml
 from record.problem import Problem, did_you_mean, refuse_if
 
 PATH = Path("params.yaml")
-FORMATS = (".parquet", ".feather", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+COMPRESSED = ("", ".gz", ".bz2", ".zst", ".lz4")  # endings that Arrow knows
+FORMATS = (".parquet", ".feather", *(f"{kind}{ending}" for kind in (".csv", ".tsv") for ending in COMPRESSED))
+Kind = Literal["number", "boolean", "category", "date", "time", "duration", "text"]
+PitfallName = Literal[
+    "index",
+    "unusable",
+    "missing_target",
+    "missing_class",
+    "identifier",
+    "leak",
+    "near_equal",
+    "repeated_rows",
+    "perfect_score",
+    "not_above_baseline",
+    "overfit",
+    "unstable_folds",
+    "few_test_rows",
+]
 NUMBER = r"(0|[1-9][0-9]*)"
 PRERELEASE = rf"({NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 SEMANTIC_VERSION = rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(-{PRERELEASE}(\.{PRERELEASE})*)?"
@@ -30,8 +47,9 @@ def _inside_repository(path: str) -> str:
     if pure.is_absolute() or ".." in pure.parts or set(path) & set("\\:") or pure.as_posix() != path:
         raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
     if pure.suffix and not path.endswith(FORMATS):
-        expected = f"expected a folder of Parquet files, or a file that ends in {', '.join(FORMATS)}"
-        raise PydanticCustomError("path", "{expected}", {"expected": expected})
+        expected = "expected a folder of Parquet files, or a .parquet, .feather, .csv or .tsv file (the last two also with"
+        endings = ", ".join(filter(None, COMPRESSED))
+        raise PydanticCustomError("path", "{expected} {endings})", {"expected": expected, "endings": endings})
     return path
 
 
@@ -68,6 +86,7 @@ class Csv(Section):
     decimal: Annotated[str, Field(min_length=1, max_length=1)]
     thousands: Annotated[str, Field(max_length=1)]
     encoding: str
+    compression: Literal["auto", "none", "gzip", "bz2", "zstd", "lz4"]
 
 
 class Data(Section):
@@ -78,25 +97,19 @@ class Data(Section):
     task: Literal["classification", "regression"]
     drop: list[str]
     missing: dict[str, list[str]]
-    types: dict[str, Literal["number", "category"]]
+    types: dict[str, Kind]
+    date_order: Literal["auto", "dmy", "mdy"]
     csv: Csv
+    refuse: list[PitfallName]
 
 
 class Prepare(Section):
     """How the table is split."""
 
+    split: Literal["random", "stratified", "group", "time"]
+    split_by: str | None
     test_size: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class Train(Section):
-    """Which estimator is fitted, and how."""
-
-    estimator: str
-    folds: Annotated[int, Field(ge=2)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    threads: Annotated[int, Field(ge=1)]
-    portable: bool
 
 
 class Estimator(BaseModel):
@@ -111,6 +124,19 @@ class Estimator(BaseModel):
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments as they are in the file."""
         return self.model_extra or {}
+
+
+class Train(Section):
+    """Which estimator is fitted on which features, and how it is scored."""
+
+    estimator: str
+    features: list[str | Estimator]
+    metric: str
+    slices: list[str]
+    folds: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: Annotated[int, Field(ge=1)]
+    portable: bool
 
 
 class Package(Section):
@@ -135,6 +161,11 @@ class Parameters(Section):
     def estimator(self) -> Estimator:
         """The section of `estimators` that `train.estimator` names."""
         return self.estimators[self.train.estimator]
+
+    @property
+    def not_features(self) -> set[str]:
+        """The columns that no model learns from: the target, those that are dropped, and that of the split."""
+        return {self.data.target, *self.data.drop} | ({self.prepare.split_by} if self.prepare.split_by else set())
 
 
 def read_parameters(path: Path = PATH) -> Parameters:
@@ -171,6 +202,12 @@ def _contradictions(parameters: Parameters) -> Iterator[str]:
     chosen, known = parameters.train.estimator, parameters.estimators
     if chosen not in known:
         yield f"train.estimator: expected a name from estimators, found '{chosen}'; {did_you_mean(chosen, known)}"
+    split, by = parameters.prepare.split, parameters.prepare.split_by
+    if (split in {"group", "time"}) != (by is not None):
+        expected = "null, found" if by else "the column of the groups or times, found"
+        yield f"prepare.split_by: for prepare.split: {split}, expected {expected} {by or 'null'}"
+    if by == parameters.data.target:
+        yield f"prepare.split_by: expected another column than the target '{by}'"
     if parameters.data.csv.thousands in {parameters.data.csv.decimal, parameters.data.csv.delimiter}:
         yield "data.csv.thousands: expected another mark than the decimal and the delimiter"
     if parameters.data.target in parameters.data.drop:
