@@ -46,10 +46,10 @@ def _inside_repository(path: str) -> str:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or set(path) & set("\\:") or pure.as_posix() != path:
         raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
-    if pure.suffix and not path.endswith(FORMATS):
-        expected = "expected a folder of Parquet files, or a .parquet, .feather, .csv or .tsv file (the last two also with"
+    if pure.suffix[1:].isalpha() and not path.endswith(FORMATS):  # a folder may end in a version
         endings = ", ".join(filter(None, COMPRESSED))
-        raise PydanticCustomError("path", "{expected} {endings})", {"expected": expected, "endings": endings})
+        kinds = f"a .parquet, .feather, .csv or .tsv file (the last two also with {endings})"
+        raise PydanticCustomError("path", "expected a folder of Parquet files, or {kinds}", {"kinds": kinds})
     return path
 
 

@@ -16,7 +16,10 @@ from record.problem import Problem
 
 UNKNOWN = "train.estimator: expected a name from estimators, found 'rigde'; did you mean 'ridge'?"
 PLAIN = "expected a plain path inside the repository, with forward slashes"
-FORMATS = "expected a folder of Parquet files, or a file that ends in .parquet, .feather, .csv, .csv.gz, .tsv, .tsv.gz"
+FORMATS = (
+    "expected a folder of Parquet files, or a .parquet, .feather, .csv or .tsv file "
+    "(the last two also with .gz, .bz2, .zst, .lz4)"
+)
 JSON = "expected finite numbers, text, booleans, null, lists or mappings of these"
 NAME = "expected lower-case letters, digits and inner hyphens, such as 'penguins'"
 SEMANTIC = "expected a plain semantic version, such as 'v1.0.0'"
@@ -103,7 +106,7 @@ def test_no_value_has_a_default_in_the_code(key: str) -> None:
     ("values", "complaint"),
     [
         ({"data__tarjet": "x"}, "data.tarjet: unknown key; did you mean 'target'?"),
-        ({"prepare__zzz": "x"}, "prepare.zzz: unknown key; known: seed, test_size"),
+        ({"prepare__zzz": "x"}, "prepare.zzz: unknown key; known: seed, split, split_by, test_size"),
         ({"estimator": "x"}, "estimator: unknown section; did you mean 'estimators'?"),
         ({"train__estimator": "rigde"}, UNKNOWN),
         ({"data__drop": ["year", "sex"]}, "data.drop: expected columns other than the target, found 'sex'"),
