@@ -34,7 +34,7 @@ def check_table(table: pa.Table, parameters: Parameters) -> None:
         problems.append(f"{data.path}: no feature is left beside the target '{data.target}'; shorten data.drop")
     if by := parameters.prepare.split_by:
         problems += problems_of_split_column(by, rows[by], parameters.prepare.split)
-    for name in {*features, *parameters.train.slices}:
+    for name in dict.fromkeys([*features, *parameters.train.slices]):
         problems += problems_of_column(name, rows[name], "correct it or add it to data.drop")
     refuse_if(problems)
 
@@ -54,9 +54,10 @@ def with_target(table: pa.Table, data: Data) -> pa.Table:
 
 
 def prepared_columns(table: pa.Table, parameters: Parameters) -> list[str]:
-    """The columns that `train` needs: the features, the target, those of the split and the slices."""
-    needed = {*usable_features(table, parameters), parameters.data.target, *parameters.train.slices}
-    return [name for name in table.column_names if name in needed or name == parameters.prepare.split_by]
+    """The columns that `train` needs: the features, those of the split and the slices, and last the target."""
+    needed = {*usable_features(table, parameters), *parameters.train.slices}
+    kept = [name for name in table.column_names if name in needed or name == parameters.prepare.split_by]
+    return [*(name for name in kept if name != parameters.data.target), parameters.data.target]
 
 
 def usable_features(table: pa.Table, parameters: Parameters) -> list[str]:

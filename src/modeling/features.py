@@ -12,6 +12,7 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 
@@ -20,6 +21,7 @@ from record.parameters import Parameters
 
 COMPONENTS = 30  # numbers that free text becomes
 DAY = 24 * 60 * 60  # seconds
+ENCODER_FOLDS = 5  # so that the mean of a row's target is learned on other rows
 KNOTS = 7  # of the splines of a time of day: every four hours
 
 
@@ -47,7 +49,9 @@ def _scaled(*before: tuple[str, BaseEstimator]) -> Pipeline:
 
 
 def _target_means(task: str, seed: int) -> TargetEncoder:
-    return TargetEncoder(target_type="continuous" if task == "regression" else "auto", random_state=seed)
+    if task == "regression":
+        return TargetEncoder(target_type="continuous", cv=KFold(ENCODER_FOLDS, shuffle=True, random_state=seed))
+    return TargetEncoder(cv=StratifiedKFold(ENCODER_FOLDS, shuffle=True, random_state=seed))
 
 
 def _splines() -> SplineTransformer:

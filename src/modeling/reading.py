@@ -104,6 +104,12 @@ def read_text(path: Path, data: Data) -> pa.Table:
         reason = " ".join(str(error).split())
         raise Problem(f"{path}: not readable as CSV in {data.csv.encoding} with one header line: {reason}") from None
     check_names(table, path)
+    remedy = "set data.csv.encoding in params.yaml"
+    refuse_if(
+        f"{path}: column '{field.name}': has text that is not in {data.csv.encoding}; {remedy}"
+        for field in table.schema
+        if pa.types.is_binary(field.type)
+    )
     return normalise(table)
 
 

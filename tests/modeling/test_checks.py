@@ -4,11 +4,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tables import make_data
+from tables import make_parameters
 
-from modeling.checks import check_table, count_rows, profile_columns, with_target
+from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
 from modeling.table import normalise
-from record.parameters import Data
+from record.parameters import Parameters
 from record.problem import Problem
 
 TEN = {"length": [39.0, 36.75] * 5, "island": ["Biscoe", "Dream"] * 5, "sex": ["f", "f", "m", "m", "f"] * 2}
@@ -16,8 +16,12 @@ INFINITE = [float("inf"), *range(9)]
 DAYS = [dt.date(2007, 11, 11)] * 10
 
 
-def data(**changes: Any) -> Data:
-    return make_data(**{"target": "sex"} | changes)
+def asked(task: str = "classification", target: str = "sex", **sections: Any) -> Parameters:
+    return make_parameters({"class": "x.Y"}, target, task, **sections)
+
+
+def dropping(*names: str) -> Parameters:
+    return asked(data={"drop": [*names]})
 
 
 def table(**columns: Any) -> pa.Table:
@@ -25,46 +29,78 @@ def table(**columns: Any) -> pa.Table:
     return normalise(pa.table(TEN | columns))
 
 
-def refusal(rows: pa.Table, **changes: Any) -> list[str]:
+def refusal(rows: pa.Table, parameters: Parameters | None = None) -> list[str]:
     with pytest.raises(Problem) as caught:
-        check_table(rows, data(**changes))
+        check_table(rows, parameters or asked())
     return list(caught.value.lines)
 
 
 @pytest.mark.parametrize(("target", "task"), [("sex", "classification"), ("length", "regression")])
 def test_a_usable_table_is_accepted(target: str, task: str) -> None:
-    check_table(table(), data(target=target, task=task))
+    check_table(table(), asked(task, target))
 
 
 def test_a_table_without_rows_or_features_is_refused() -> None:
     nothing_left = "table.csv: no feature is left beside the target 'sex'; shorten data.drop"
 
     assert refusal(table().slice(0, 0)) == ["table.csv: expected rows, found only column names"]
-    assert refusal(table(), drop=["length", "island"]) == [nothing_left]
+    assert refusal(table(), dropping("length", "island")) == [nothing_left]
 
 
 def test_unknown_columns_are_refused_with_the_nearest_name() -> None:
-    assert refusal(table(), target="sexe", drop=["iland", " ISLAND", "zz"]) == [
+    data = {"drop": ["iland", " ISLAND", "zz"], "types": {"Length": "number"}, "missing": {"*": ["-"], "lenth": ["-"]}}
+    parameters = asked(
+        target="sexe", data=data, prepare={"split": "group", "split_by": "isle"}, train={"slices": ["Sex"]}
+    )
+
+    assert refusal(table(), parameters) == [
         "params.yaml: data.target: 'sexe' is not a column of table.csv; did you mean 'sex'?",
         "params.yaml: data.drop: 'iland' is not a column of table.csv; did you mean 'island'?",
         "params.yaml: data.drop: ' ISLAND' is not a column of table.csv; did you mean 'island'?",
         "params.yaml: data.drop: 'zz' is not a column of table.csv; known: island, length, sex",
+        "params.yaml: data.types: 'Length' is not a column of table.csv; did you mean 'length'?",
+        "params.yaml: train.slices: 'Sex' is not a column of table.csv; did you mean 'sex'?",
+        "params.yaml: data.missing: 'lenth' is not a column of table.csv; did you mean 'length'?",
+        "params.yaml: prepare.split_by: 'isle' is not a column of table.csv; did you mean 'island'?",
     ]
 
 
+def test_an_infinite_number_is_refused_unless_it_is_dropped() -> None:
+    rows = table(extra=INFINITE)
+    complaint = "expected finite numbers, found 1 infinite; correct it or add it to data.drop"
+
+    assert refusal(rows) == [f"column 'extra': {complaint}"]
+    check_table(rows, dropping("extra"))
+
+
+def test_what_cannot_be_a_feature_is_left_out_instead_of_stopping_the_run() -> None:
+    rows = table(lists=[[1]] * 10, binary=[b"x"] * 10, structs=[{"a": 1}] * 10, empty=pa.nulls(10, pa.string()))
+    check_table(rows, asked())
+
+    assert prepared_columns(rows, asked()) == ["length", "island", "sex"]
+
+
+def test_the_columns_of_the_split_and_of_slices_are_prepared_and_the_target_is_last() -> None:
+    parameters = asked(
+        data={"drop": ["length"]}, prepare={"split": "time", "split_by": "when"}, train={"slices": ["length"]}
+    )
+
+    assert prepared_columns(table(when=DAYS), parameters) == ["length", "island", "when", "sex"]
+
+
 @pytest.mark.parametrize(
-    ("values", "complaint"),
+    ("split", "values", "said"),
     [
-        *((empty, "every value is missing") for empty in (pa.nulls(10, pa.string()), [float("nan")] * 10)),
-        (INFINITE, "expected finite numbers, found 1 infinite"),
-        (DAYS, "expected numbers, text or booleans, found date32[day]"),
+        ("group", [None, *range(9)], "is missing in 1 rows; correct them"),
+        ("time", ["a", "b"] * 5, "expected dates or numbers to order rows by, found string"),
+        ("group", [[1]] * 10, "holds list<item: int64>; choose another column"),
     ],
 )
-def test_an_unusable_feature_is_refused_unless_it_is_dropped(values: Any, complaint: str) -> None:
-    rows = table(extra=values)
+def test_a_column_that_cannot_split_rows_is_refused(split: str, values: Any, said: str) -> None:
+    (line,) = refusal(table(by=values), asked(prepare={"split": split, "split_by": "by"}))
 
-    assert refusal(rows) == [f"column 'extra': {complaint}; correct it or add it to data.drop"]
-    check_table(rows, data(drop=["extra"]))
+    assert line.startswith("params.yaml: prepare.split_by: 'by'")
+    assert said in line
 
 
 FEW = "target 'sex': {} classes have only one row, such as 'x'; remove such rows or correct them"
@@ -88,7 +124,7 @@ COLUMN = "column 'sex': {}; correct it or choose another data.target"
     ],
 )
 def test_a_target_that_cannot_be_learned_is_refused(task: str, values: Any, complaint: str) -> None:
-    assert refusal(table(sex=values), task=task) == [complaint]
+    assert refusal(table(sex=values), asked(task)) == [complaint]
 
 
 def test_numbers_that_look_like_a_regression_are_no_classes() -> None:
@@ -97,21 +133,22 @@ def test_numbers_that_look_like_a_regression_are_no_classes() -> None:
     assert refusal(rows) == ["target 'sex': 21 different numbers in 21 rows look like a regression; check data.task"]
 
 
-def test_all_unusable_columns_are_named_at_once_also_those_missing_wherever_the_target_is_known() -> None:
-    empty = "column 'length': every value is missing; correct it or add it to data.drop"
+def test_all_problems_are_named_at_once_also_those_of_rows_whose_target_is_known() -> None:
+    infinite = "expected finite numbers, found 1 infinite; correct it or add it to data.drop"
 
-    assert refusal(table(length=pa.nulls(10), island=INFINITE, sex=["f"] * 10)) == [
+    assert refusal(table(length=INFINITE, island=INFINITE, sex=["f"] * 10)) == [
         "target 'sex': expected at least two classes, found only 'f'",
-        empty,
-        "column 'island': expected finite numbers, found 1 infinite; correct it or add it to data.drop",
+        f"column 'length': {infinite}",
+        f"column 'island': {infinite}",
     ]
-    assert refusal(table(length=[None] * 8 + [1.0, 2.0], sex=["f", "m"] * 4 + [None, None])) == [empty]
+    nothing = table(length=[None] * 8 + [1.0, 2.0], sex=["f", "m"] * 4 + [None, None]).drop(["island"])
+    assert refusal(nothing) == ["table.csv: no feature is left beside the target 'sex'; shorten data.drop"]
 
 
 def test_rows_without_a_target_are_dropped_and_counted() -> None:
     rows = table(sex=[None, *["f", "m"] * 4, None])
-    kept = with_target(rows, data())
-    counted = count_rows(rows, kept.slice(0, 6), kept.slice(6), data())
+    kept = with_target(rows, asked().data)
+    counted = count_rows(rows, kept.slice(0, 6), kept.slice(6), asked().data)
 
     assert kept.equals(rows.slice(1, 8))
     assert counted.model_dump() == {"read": 10, "dropped": {"sex is missing": 2}, "train": 6, "test": 2}
@@ -119,12 +156,14 @@ def test_rows_without_a_target_are_dropped_and_counted() -> None:
 
 def test_the_profile_describes_every_column() -> None:
     values = {"when": DAYS, "mass": [decimal.Decimal("3.5"), None] * 5, "sex": [None, *["f", "m"] * 4, "f"]}
-    profile = profile_columns(table(length=[float("nan"), None, *range(8)], **values), data(drop=["when"]))
+    rows = table(length=[float("nan"), None, *range(8)], **values)
+    parameters = asked(data={"drop": ["mass"]}, prepare={"split": "time", "split_by": "when"})
+    profile = profile_columns(rows, parameters, {"when": "dmy"})
 
     assert {name: tuple(column.model_dump().values()) for name, column in profile.items()} == {
-        "length": ("double", "feature", 2, 8),
-        "island": ("string", "feature", 0, 2),
-        "sex": ("string", "target", 1, 2),
-        "when": ("date32[day]", "dropped", 0, None),
-        "mass": ("double", "feature", 5, 1),
+        "length": ("double", "feature", 2, 8, None),
+        "island": ("string", "feature", 0, 2, None),
+        "sex": ("string", "target", 1, 2, None),
+        "when": ("timestamp[us]", "split", 0, 1, "dmy"),
+        "mass": ("double", "dropped", 5, 1, None),
     }

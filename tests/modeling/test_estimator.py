@@ -58,7 +58,7 @@ def build(settings: dict[str, Any]) -> Any:
 def problems_of(settings: dict[str, Any], task: str = "classification") -> list[str]:
     """What is said of the settings, each line without the place in which all begin."""
     with pytest.raises(Problem) as problem:
-        build_pipeline(TABLE.schema, make_parameters(settings, task=task))
+        build_pipeline(TABLE, make_parameters(settings, task=task))
     assert all(line.startswith(PLACE) for line in problem.value.lines)
     return [line.removeprefix(PLACE) for line in problem.value.lines]
 
@@ -190,7 +190,7 @@ def test_only_unset_random_states_get_the_seed() -> None:
 
 
 def test_the_pipeline_is_the_preprocessing_and_the_seeded_estimator() -> None:
-    pipeline = build_pipeline(TABLE.schema, make_parameters(TREE))
+    pipeline = build_pipeline(TABLE, make_parameters(TREE))
 
     assert [name for name, _ in pipeline.steps] == ["preprocess", "model"]
     assert pipeline["preprocess"].transformers[0][2] == ["x"]
@@ -198,8 +198,8 @@ def test_the_pipeline_is_the_preprocessing_and_the_seeded_estimator() -> None:
 
 
 def test_of_a_search_the_best_estimator_is_kept_and_predicts_the_same() -> None:
-    features, target = features_and_target(TABLE, "target")
-    search = build_pipeline(TABLE.schema, make_parameters(SEARCH)).fit(features, target)
+    features, target = features_and_target(TABLE, make_parameters(SEARCH))
+    search = build_pipeline(TABLE, make_parameters(SEARCH)).fit(features, target)
     kept = fit_pipeline(TABLE, make_parameters(SEARCH))
 
     assert isinstance(kept["model"], LogisticRegression)
@@ -209,7 +209,7 @@ def test_of_a_search_the_best_estimator_is_kept_and_predicts_the_same() -> None:
 
 def described(table: pa.Table, settings: dict[str, Any], *reason: str, task: str = "classification") -> Fitted:
     parameters = make_parameters(settings, task=task)
-    return describe(fit_pipeline(table, parameters), table, parameters.data, *(reason or [None]))
+    return describe(fit_pipeline(table, parameters), table, parameters, *(reason or [None]))
 
 
 def test_a_model_is_described_by_its_steps_and_the_columns_it_expects() -> None:
@@ -221,7 +221,10 @@ def test_a_model_is_described_by_its_steps_and_the_columns_it_expects() -> None:
         ("preprocess", "sklearn.compose._column_transformer.ColumnTransformer"),
         ("model", "sklearn.linear_model._logistic.LogisticRegression"),
     ]
-    assert [tuple(dict(one).values()) for one in found.features] == [("x", "double", True), ("n", "int64", False)]
+    assert [tuple(dict(one).values()) for one in found.features] == [
+        ("x", "double", True, "number", 0.25, 0, 6, None),
+        ("n", "int64", False, "number", 0, 1, 4, None),
+    ]
     assert (found.classes, found.deterministic, found.nondeterminism) == (["a", "b"], True, None)
 
 
@@ -253,4 +256,6 @@ def test_a_regression_has_no_classes_and_nondeterminism_is_described() -> None:
 def test_an_estimator_comes_from_its_packages_and_those_of_its_nested_classes(
     settings: dict[str, Any], packages: set[str]
 ) -> None:
-    assert distributions(Estimator.model_validate(settings)) == packages
+    pipeline = build_pipeline(TABLE, make_parameters(TREE))
+
+    assert distributions(pipeline, make_parameters(settings)) == packages | {"scikit-learn"}

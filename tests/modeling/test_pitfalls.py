@@ -1,32 +1,49 @@
 """What makes a score a lie is said, with names and counts; an honest table gets no warning."""
 
 import random
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from tables import make_parameters
 
-from modeling.pitfalls import warnings_of
-from modeling.reading import DEFAULTS
-from record.parameters import Data
+from modeling.checks import prepared_columns
+from modeling.pitfalls import pitfalls_of, refuse_named
+from record.notes import Pitfall
+from record.problem import Problem
 
 ROWS = 200
 CHANCE = random.Random(1)  # noqa: S311 - not a secret
 CLASSES = [CHANCE.choice(["yes", "no"]) for _ in range(ROWS)]
 MASS = [CHANCE.uniform(0, 9) for _ in range(ROWS)]
-SAID = {
-    "leak": ("determines the target 'y' in all 200 rows", [{"yes": 1, "no": 2}[value] for value in CLASSES]),
-    "name": ("every value is different; if it is an identifier, add it to data.drop", [f"n{k}" for k in range(ROWS)]),
-    "row": ("counts the rows", list(range(1, ROWS + 1))),
-    "colour": ("nearly equal values 'Red ' (1 rows), 'red' (100 rows)", ["Red ", *["red", "blue"] * 99, "red"][:ROWS]),
+CODES = [{"yes": 1, "no": 2}[value] for value in CLASSES]
+SAID = {  # by column: the warning's name, its words, and the values
+    "copy": ("leak", "determines the target 'y' in 200 rows; is it known beforehand?", CODES),
+    "nearly": ("leak", "nearly determines the target 'y' in 200 rows", [3 - CODES[0], *CODES[1:]]),
+    "far_apart": (
+        "leak",
+        "determines the target 'y' in 200 rows",
+        [10 * code + x for code, x in zip(CODES, MASS, strict=True)],
+    ),
+    "name": ("identifier", "every value is different; if it is an identifier", [f"n{k}" for k in range(ROWS)]),
+    "row": ("identifier", "counts the rows", list(range(1, ROWS + 1))),
+    "colour": (
+        "near_equal",
+        "nearly equal values 'Red ' (1 rows), 'red' (100 rows)",
+        ["Red ", *["red", "blue"] * 99, "red"],
+    ),
+    "lists": ("unusable", "holds list<item: int64>, which no model here can learn from", [[1]] * ROWS),
+    "nothing": ("unusable", "has no value in any row, so it is left out", [None] * ROWS),
+    "": ("index", "is the index of a pandas frame, so it is left out", list(range(ROWS))),
+    "Unnamed: 0": ("index", "is the index of a pandas frame, so it is left out", list(range(ROWS))),
+    "__index_level_0__": ("index", "is the index of a pandas frame, so it is left out", list(range(ROWS))),
 }
 
 
-def data(task: str = "classification") -> Data:
-    return Data.model_validate(DEFAULTS | {"path": "t.csv", "target": "y", "task": task, "drop": []})
-
-
-def said(table: pa.Table, settings: Data, raw: pa.Table | None = None) -> list[str]:
-    return warnings_of(raw or table, table.slice(0, 150), table.slice(150), settings)
+def found(table: pa.Table, target: str = "y", task: str = "classification", **data: Any) -> list[Pitfall]:
+    parameters = make_parameters({"class": "x.Y"}, target, task, data=data)
+    kept = table.select(prepared_columns(table, parameters))
+    return pitfalls_of(table, kept.slice(0, 150), kept.slice(150), parameters)
 
 
 def honest() -> dict[str, list]:
@@ -34,42 +51,76 @@ def honest() -> dict[str, list]:
 
 
 def test_an_honest_table_gets_no_warning() -> None:
-    assert said(pa.table(honest()), data()) == []
+    assert found(pa.table(honest())) == []
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_a_column_that_makes_the_score_a_lie_is_named(name: str) -> None:
-    words, values = SAID[name]
-    (line,) = said(pa.table({name: values, **honest()}), data())
+def test_a_column_that_misleads_is_named_unless_it_is_dropped(name: str) -> None:
+    kind, words, values = SAID[name]
+    table = pa.table({name: values, **honest()})
+    (pitfall,) = found(table)
 
-    assert line.startswith(f"column '{name}': {words}")
+    assert (pitfall.name, pitfall.column) == (kind, name)
+    assert pitfall.text.startswith(f"column '{name}': {words}")
+    assert found(table, drop=[name]) == []
 
 
-def test_a_straight_line_of_the_target_is_named_for_a_regression() -> None:
-    table = pa.table({"pounds": [2.2 * value + 1 for value in MASS], "other": MASS[::-1], "y": MASS})
-    (line,) = said(table, data("regression"))
+NUMBERS = {"pounds": [2.2 * value + 1 for value in MASS], "cubed": [value**3 for value in MASS]}
+NUMBERS |= {"tenth": [round(value, 1) for value in MASS]}
 
-    assert line.startswith("column 'pounds': determines the target 'y'")
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_column_that_a_number_follows_from_is_named_for_a_regression(name: str) -> None:
+    table = pa.table({name: NUMBERS[name], "other": MASS[::-1], "y": MASS})
+    (pitfall,) = found(table, task="regression")
+
+    assert pitfall.text.startswith(f"column '{name}': nearly determines the target 'y'")
+
+
+@pytest.mark.parametrize("noise", [0.5, 2])
+def test_a_strong_column_is_not_a_leak(noise: float) -> None:
+    near = [value + CHANCE.gauss(0, noise) for value in MASS]
+    codes = [code + CHANCE.gauss(0, noise) for code in CODES]
+
+    assert found(pa.table({"near": near, "y": MASS}), task="regression") == []
+    assert found(pa.table({"near": codes, "y": CLASSES})) == []
+
+
+def test_free_text_is_not_an_identifier() -> None:
+    words = [f"{k} small birds on island {k % 7}" for k in range(ROWS)]
+
+    assert found(pa.table({"note": words, **honest()})) == []
 
 
 def test_classes_that_differ_in_blanks_or_case_are_shown_with_their_counts() -> None:
-    table = pa.table({"mass": MASS, "y": ["yes", "yes ", "YES", "no"] * 50})
+    (pitfall,) = found(pa.table({"mass": MASS, "y": ["yes", "yes ", "YES", "no"] * 50}))
 
-    assert said(table, data()) == [
+    assert pitfall.text == (
         "target 'y': nearly equal values 'YES' (50 rows), 'yes' (50 rows), 'yes ' (50 rows); are they one?"
-    ]
+    )
 
 
-@pytest.mark.parametrize("name", ["", "Unnamed: 0", "__index_level_0__"])
-def test_the_index_of_a_frame_is_left_out_and_named(name: str) -> None:
-    table = pa.table(honest())
-    lines = said(table, data(), raw=pa.table({name: list(range(ROWS)), **honest()}))
+def test_a_class_that_is_spelt_like_a_missing_value_is_named() -> None:
+    (pitfall,) = found(pa.table({"mass": MASS, "y": ["?", "yes", "no", "no"] * 50}))
 
-    assert lines == [f"column '{name}': is the index of a pandas frame, so it is left out"]
+    assert pitfall.name == "missing_class"
+    assert pitfall.text == "target 'y': '?' is a class of 50 rows; if it means missing, add it to data.missing"
 
 
-def test_test_rows_that_are_training_rows_are_counted() -> None:
+def test_test_rows_that_are_training_rows_are_counted_unless_rows_repeat_by_nature() -> None:
     half = pa.table(honest()).slice(0, 100)
-    lines = said(pa.concat_tables([half, half]), data())
+    (pitfall,) = found(pa.concat_tables([half, half]))
 
-    assert lines == ["50 of 50 test rows occur among the training rows too; if rows repeat, keep each once"]
+    text = "50 of 50 test rows occur among the training rows too; if rows repeat, keep each once"
+    assert (pitfall.name, pitfall.text) == ("repeated_rows", text)
+    assert found(pa.table(honest()).drop(["mass"])) == []
+
+
+def test_a_warning_that_params_yaml_refuses_is_a_problem_and_no_other() -> None:
+    pitfalls = found(pa.table({"copy": CODES, "row": range(ROWS), **honest()}))
+
+    refuse_named(pitfalls, ["repeated_rows"])
+    with pytest.raises(Problem) as refused:
+        refuse_named(pitfalls, ["leak"])
+    assert [p.name for p in pitfalls] == ["identifier", "leak"]
+    assert refused.value.lines == (f"{pitfalls[1].text} (data.refuse names 'leak')",)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tables import make_data
 
 from modeling.reading import read_raw
-from modeling.table import kind_of, normalise, read_table, to_frame, to_target, write_table
+from modeling.table import kind_of, kinds_of, normalise, read_table, to_frame, to_target, write_table
 from record.problem import Problem
 
 NAN = float("nan")
@@ -107,7 +107,7 @@ def test_a_flipped_byte_in_the_pages_never_gives_other_rows(path: Path, data: st
 )
 def test_a_csv_has_numbers_texts_and_booleans_and_empty_na_and_null_are_missing(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.csv").write_bytes(text.encode())
-    table = read_raw(tmp_path / "table.csv", make_data())
+    table = read_raw(tmp_path / "table.csv", make_data()).table
 
     assert table.schema.types == [pa.int64(), pa.float64(), pa.string(), pa.bool_()]
     assert list(table.to_pydict().values()) == [[value, None, None, None] for value in (1, 1.5, "x, y", True)]
@@ -118,6 +118,7 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
         read_table(tmp_path / "t.parquet")
 
 
+EPOCH, MINUTE = pa.array([0], pa.timestamp("us")), pa.array([60_000_000], pa.time64("us"))
 FLOAT, TEXT = pa.array([1.5, None]), pa.array(["a", None])
 
 
@@ -131,6 +132,10 @@ FLOAT, TEXT = pa.array([1.5, None]), pa.array(["a", None])
         *((TEXT.cast(kind).dictionary_encode(), TEXT) for kind in (pa.string(), pa.large_string())),
         (pa.array([1.5, NAN]).dictionary_encode(), FLOAT),
         (pa.array([decimal.Decimal("1.5"), None]).dictionary_encode(), FLOAT),
+        *((pa.array([0], kind), EPOCH) for kind in (pa.date32(), pa.date64(), pa.timestamp("s"), pa.timestamp("ns"))),
+        (pa.array([0], pa.timestamp("ms", "Asia/Tokyo")), EPOCH),
+        *((pa.array([60], pa.time32("s")).cast(kind), MINUTE) for kind in (pa.time32("ms"), pa.time64("ns"))),
+        *((pa.array([1500], pa.duration("ms")).cast(pa.duration(unit)), FLOAT[:1]) for unit in ("ms", "us", "ns")),
         *((same, same) for same in (pa.array([3, 4], pa.int8()), pa.array([True, None]))),
     ],
     ids=lambda values: str(values.type),
@@ -143,7 +148,8 @@ def test_equivalent_types_become_the_same(spelled: pa.Array, plain: pa.Array) ->
     ("column_type", "kind"),
     [
         *((kind, "number") for kind in (pa.int8(), pa.int64(), pa.uint64(), pa.float32(), pa.float64())),
-        *((pa.bool_(), "boolean"), (pa.string(), "text")),
+        *((pa.bool_(), "boolean"), (pa.string(), "category")),
+        *((pa.timestamp("us"), "date"), (pa.time64("us"), "time")),
         *((kind, None) for kind in (pa.binary(), pa.date32(), pa.timestamp("s"), pa.list_(pa.int8()), pa.null())),
     ],
     ids=str,
@@ -158,9 +164,29 @@ def test_a_frame_has_doubles_and_objects_and_nan_for_missing_values() -> None:
         "year": [2008.0, 2009.0],
         "island": pd.Series(["Dream", np.nan], dtype=object),
         "tagged": pd.Series([False, np.nan], dtype=object),
+        "when": pd.Series([pd.Timestamp(0), pd.NaT]).astype("datetime64[us]"),
+        "at": [60.5, np.nan],
     }
+    when, at = pa.array([0, None], pa.timestamp("us")), pa.array([60_500_000, None], pa.time64("us"))
+    rows = TEN.slice(1, 2).append_column("when", when).append_column("at", at)
 
-    pd.testing.assert_frame_equal(to_frame(TEN.slice(1, 2)), pd.DataFrame(expected))
+    pd.testing.assert_frame_equal(to_frame(rows), pd.DataFrame(expected))
+
+
+@pytest.mark.parametrize(
+    ("words", "types", "kind"),
+    [
+        ("red {}", {}, "category"),
+        ("a small bird {}", {}, "text"),
+        ("a small bird", {}, "category"),
+        ("a small bird {}", {"x": "category"}, "category"),
+        ("red", {"x": "text"}, "text"),
+    ],
+)
+def test_text_of_many_values_of_several_words_is_free_text(words: str, types: dict[str, str], kind: str) -> None:
+    table = pa.table({"x": [words.format(row) for row in range(60)], "n": range(60)})
+
+    assert kinds_of(table, make_data(types=types)) == {"x": kind, "n": "number"}
 
 
 @pytest.mark.parametrize(
