@@ -74,7 +74,13 @@ def summary(parameters: "Parameters", metrics: dict[str, Any]) -> str:
 def main() -> None:
     """Read the prepared table; write the candidate model with its description, metrics.json and the plots' data."""
     folder = parse_arguments().folder
-    from record.environment import REQUIREMENTS, check_environment, installed_versions, start_with
+    from record.environment import (
+        REQUIREMENTS,
+        available_memory,
+        check_environment,
+        installed_versions,
+        start_with,
+    )
 
     check_environment()
     from record.parameters import read_parameters
@@ -88,6 +94,7 @@ def main() -> None:
     from modeling.determinism import difference, second_process
     from modeling.estimator import describe, distributions
     from modeling.evaluation import evaluate
+    from modeling.features import check_memory
     from modeling.table import read_table
     from record import notes
     from record.files import keep_only, replacing, to_json, write
@@ -95,6 +102,7 @@ def main() -> None:
     tables = {"train": folder / notes.TRAIN, "test": folder / notes.TEST}
     readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
     train, test = (read_table(path) for path in tables.values())
+    check_memory(train, parameters, available_memory())
     with second_process(folder) as second:
         found = evaluate(train, test, parameters)
         nondeterminism = difference(second, train, parameters)

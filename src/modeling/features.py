@@ -9,6 +9,7 @@ Free text: its n-grams of letters, brought down to few numbers.
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -16,13 +17,20 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 
-from modeling.table import has_few_values, kinds_of
-from record.parameters import Parameters
+from modeling.table import feature_names, has_few_values, kinds_of
+from record.parameters import Kind, Parameters
+from record.problem import Problem
 
 COMPONENTS = 30  # numbers that free text becomes
 DAY = 24 * 60 * 60  # seconds
 ENCODER_FOLDS = 5  # so that the mean of a row's target is learned on other rows
 KNOTS = 7  # of the splines of a time of day: every four hours
+COPIES = 4  # of all numbers: encoded, scaled, those of a fold, the estimator's own
+NUMBER = 8  # bytes
+N_GRAM = 30  # bytes for each letter of free text, of which about two n-grams begin at each
+WIDTHS: dict[Kind, int] = {"number": 1, "boolean": 3, "time": KNOTS - 1, "date": 10, "text": COMPONENTS}  # encoded
+SHOWN = 3  # columns that are named
+GIB = 1024**3
 
 
 def build_preprocessing(table: pa.Table, parameters: Parameters) -> ColumnTransformer:
@@ -69,3 +77,30 @@ def _n_grams(rows: int, seed: int) -> BaseEstimator:
     from skrub import StringEncoder  # noqa: PLC0415 - half a second, for tables with free text alone
 
     return StringEncoder(n_components=min(COMPONENTS, max(2, rows // 10)), random_state=seed)
+
+
+def check_memory(train: pa.Table, parameters: Parameters, available: int) -> None:
+    """Raise a problem when the features would take more bytes than are available, with the columns that take most."""
+    needed = bytes_by_column(train, parameters)
+    if sum(needed.values()) > available:
+        most = sorted(needed, key=lambda name: -needed[name])[:SHOWN]
+        takes = f"learning from {len(train):,} rows takes about {sum(needed.values()) / GIB:.1f} GiB of memory"
+        columns = ", ".join(f"'{name}' ({needed[name] / GIB:.1f} GiB)" for name in most)
+        ways = "add some to data.drop, learn from fewer rows, or run where there is more"
+        raise Problem(f"{takes}, and {available / GIB:.1f} GiB are available; most for {columns}; {ways}")
+
+
+def bytes_by_column(train: pa.Table, parameters: Parameters) -> dict[str, int]:
+    """About how many bytes each feature takes while a model is fitted."""
+    table = train.select(feature_names(train, parameters))
+    kinds = kinds_of(table, parameters.data)
+    classes = 1 if parameters.data.task == "regression" else pc.count_distinct(train[parameters.data.target]).as_py()
+    needed = {}
+    for name, kind in kinds.items():
+        width = WIDTHS.get(kind, 0)
+        if kind == "category":
+            values = pc.count_distinct(table[name]).as_py()
+            width = values + 1 if has_few_values(table[name]) else classes
+        letters = pc.sum(pc.binary_length(table[name])).as_py() or 0 if kind == "text" else 0
+        needed[name] = len(table) * width * NUMBER * COPIES + letters * N_GRAM
+    return needed

@@ -167,7 +167,7 @@ def is_allowed(module: str, name: str) -> bool:
         return inspect.isclass(found := getattr(np, name, None)) and issubclass(found, np.generic)
     if module.startswith(NUMERIC_MODULES):
         return name.startswith(CONSTRUCTORS) or _is_class_of(module, name)
-    if module.startswith("sklearn.") or is_committed(module):
+    if module.startswith(("sklearn.", "skrub.")) or is_committed(module):
         return _is_class_of(module, name) and issubclass(getattr(import_module(module), name), BaseEstimator)
     return False
 

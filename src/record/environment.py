@@ -1,4 +1,4 @@
-"""What a model is computed with: the installed libraries, and the numeric settings, which are environment variables.
+"""What a model is computed with: the installed libraries, the numeric settings (environment variables), the memory.
 
 A model is made by the versions that ran, not by those that a file asks for, so `prepare` and `train` check first
 that the two are the same. Most of the switches that choose between numeric kernels are read once, before Python runs
@@ -19,6 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from record.problem import Problem, refuse_if
 
+MEMORY_LIMIT, MEMORY_USED = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))  # of a container
 REQUIREMENTS = Path("requirements.txt")
 PYTHONS = {(3, 11), (3, 12), (3, 13)}  # what requirements.txt was locked for
 OTHER_FILES = ("-r", "-c", "-e", "--requirement", "--constraint", "--editable")  # what a lock does not hold itself
@@ -130,3 +131,18 @@ def start_with(settings: Mapping[str, str]) -> None:
 
 def _is_numeric(name: str) -> bool:
     return name in NUMERIC_NAMES or name.startswith(NUMERIC_PREFIXES)
+
+
+def available_memory() -> int:
+    """The bytes that this process can still take: of the machine, of its container, and of its own limits."""
+    import psutil  # noqa: PLC0415 - only `train` asks
+
+    found: list[int] = [psutil.virtual_memory().available]
+    if MEMORY_LIMIT.is_file() and (limit := MEMORY_LIMIT.read_text().strip()).isdigit():
+        found.append(int(limit) - int(MEMORY_USED.read_text()))
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - Windows does not have it
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        found += [soft - psutil.Process().memory_info().vms] if soft != resource.RLIM_INFINITY else []
+    return max(0, min(found))

@@ -86,6 +86,9 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
         place = f"{error.filename}: " if error.filename else ""
         say(f"error: {place}{error.strerror or error}")
         sys.exit(status)
+    except MemoryError:
+        say("error: there is not enough memory for this table; use fewer rows or columns, or a machine with more")
+        sys.exit(status)
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(INTERRUPTED)

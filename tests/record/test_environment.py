@@ -137,3 +137,12 @@ def test_a_variable_that_is_not_a_numeric_setting_is_never_set() -> None:
     for name in ("LD_PRELOAD", "PYTHONPATH", "OMP_TOOL_LIBRARIES"):
         with pytest.raises(Problem, match=f"^{name}: is not a numeric setting, so it is not set$"):
             start_with({name: "evil.so"})
+
+
+def test_a_limit_of_the_process_is_heeded() -> None:
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); "
+    code += "from record.environment import available_memory; print(available_memory())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT / "src", capture_output=True, check=True)
+
+    assert 0 < int(done.stdout) < 4 << 30
+    assert environment.available_memory() > int(done.stdout)

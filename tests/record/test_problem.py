@@ -35,6 +35,11 @@ def test_a_fact_goes_to_stderr_and_what_could_forge_or_hide_a_line_is_shown_as_a
         (Problem("one", "two"), [1, 2], "error: one\nerror: two\n"),
         (PermissionError(13, "Permission denied", "data"), [1, 2], "error: data: Permission denied\n"),
         (OSError(28, "No space left on device"), [1, 2], "error: No space left on device\n"),
+        (
+            MemoryError(),
+            [1, 2],
+            "error: there is not enough memory for this table; use fewer rows or columns, or a machine with more\n",
+        ),
         (OSError("no number"), [1, 2], "error: no number\n"),
         (CannotAsk("Git refuses"), [2, 2], "error: Git refuses\n"),
         (KeyboardInterrupt(), [130, 130], "interrupted\n"),
