@@ -30,11 +30,12 @@ def pitfalls_of(table: pa.Table, train: pa.Table, test: pa.Table, parameters: Pa
     kept, target = pa.concat_tables([train, test]), parameters.data.target
     features = feature_names(kept, parameters)
     kinds = kinds_of(kept.select(features), parameters.data)
+    distinct = kept.select([*features, target]).group_by([*features, target], use_threads=False).aggregate([])
     return [
         *left_out(table, parameters),
         *missing_classes(kept[target], target),
         *(pitfall for name in features if kinds[name] != "text" for pitfall in identifiers(name, kept[name])),
-        *(pitfall for name in features if kinds[name] != "text" for pitfall in leaks(name, kept, parameters.data)),
+        *(pitfall for name in features if kinds[name] != "text" for pitfall in leaks(name, distinct, parameters.data)),
         *(pitfall for name in [*features, target] for pitfall in near_equal(name, kept[name], target)),
         *repeated_rows(train.select([*features, target]), test.select([*features, target])),
     ]
@@ -86,9 +87,12 @@ def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[Pitfall]:
         yield Pitfall(name="identifier", column=name, text=text)
 
 
-def leaks(name: str, kept: pa.Table, data: Data) -> Iterator[Pitfall]:
-    """A column that determines the target, or nearly does: it may be known only after the target is."""
-    known = kept.select([name, data.target]).drop_null()
+def leaks(name: str, distinct: pa.Table, data: Data) -> Iterator[Pitfall]:
+    """A column that determines the target, or nearly does: it may be known only after the target is.
+
+    Rows that repeat are looked at once, since all their columns determine the target.
+    """
+    known = distinct.select([name, data.target]).drop_null()
     if len(known) < 3 or pc.count_distinct(known[data.target]).as_py() < 2:
         return
     has_many = pc.count_distinct(known[name]).as_py() > REPEATED * len(known)
@@ -184,16 +188,11 @@ def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[Pitfall]:
     """
     if prod(max(1, pc.count_distinct(column).as_py()) for column in train.columns) <= len(train):
         return
-    seen = train.group_by(train.column_names).aggregate([])
-    rows = test.append_column("n", pa.array([1] * len(test), pa.int64())).group_by(test.column_names)
-    both = pa.concat_tables(
-        [
-            rows.aggregate([("n", "sum")]).rename_columns([*test.column_names, "n"]),
-            seen.append_column("n", pa.array([0] * len(seen), pa.int64())),
-        ]
-    )
-    counted = both.group_by(test.column_names).aggregate([("n", "sum"), ("n", "count")])
-    again = pc.sum(counted.filter(pc.equal(counted["n_count"], 2))["n_sum"]).as_py() or 0
+    names = [f"column {k}" for k in range(train.num_columns)]  # whatever they are called in the table
+    of_parts = [part.rename_columns(names).group_by(names).aggregate([([], "count_all")]) for part in (train, test)]
+    seen = of_parts[0].set_column(len(names), "count_all", pc.multiply(of_parts[0]["count_all"], 0))
+    both = pa.concat_tables([seen, of_parts[1]]).group_by(names).aggregate([("count_all", "sum"), ([], "count_all")])
+    again = pc.sum(both.filter(pc.equal(both["count_all"], 2))["count_all_sum"]).as_py() or 0
     if again:
         found = f"{again:,} of {len(test):,} test rows occur among the training rows too"
         yield Pitfall(name="repeated_rows", column=None, text=f"{found}; if rows repeat, keep each once")

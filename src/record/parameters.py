@@ -208,8 +208,8 @@ def _contradictions(parameters: Parameters) -> Iterator[str]:
         yield f"prepare.split_by: for prepare.split: {split}, expected {expected} {by or 'null'}"
     if by == parameters.data.target:
         yield f"prepare.split_by: expected another column than the target '{by}'"
-    if parameters.data.csv.thousands in {parameters.data.csv.decimal, parameters.data.csv.delimiter}:
-        yield "data.csv.thousands: expected another mark than the decimal and the delimiter"
+    if parameters.data.csv.thousands == parameters.data.csv.decimal:
+        yield f"data.csv.thousands: expected another mark than data.csv.decimal '{parameters.data.csv.decimal}'"
     if parameters.data.target in parameters.data.drop:
         yield f"data.drop: expected columns other than the target, found '{parameters.data.target}'"
 

@@ -108,7 +108,7 @@ def test_a_class_that_is_spelt_like_a_missing_value_is_named() -> None:
 
 
 def test_test_rows_that_are_training_rows_are_counted_unless_rows_repeat_by_nature() -> None:
-    half = pa.table(honest()).slice(0, 100)
+    half = pa.table({"n": [None, *range(1, ROWS)], **honest()}).slice(0, 100)
     (pitfall,) = found(pa.concat_tables([half, half]))
 
     text = "50 of 50 test rows occur among the training rows too; if rows repeat, keep each once"

@@ -110,7 +110,7 @@ def test_no_value_has_a_default_in_the_code(key: str) -> None:
         ({"estimator": "x"}, "estimator: unknown section; did you mean 'estimators'?"),
         ({"train__estimator": "rigde"}, UNKNOWN),
         ({"data__drop": ["year", "sex"]}, "data.drop: expected columns other than the target, found 'sex'"),
-        ({"data__csv__thousands": "."}, "data.csv.thousands: expected another mark than the decimal and the delimiter"),
+        ({"data__csv__thousands": "."}, "data.csv.thousands: expected another mark than data.csv.decimal '.'"),
     ],
 )
 def test_an_unknown_name_or_a_contradiction_is_refused(folder: Project, values: Any, complaint: str) -> None:
