@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from modeling.checks import why_left_out
 from modeling.reading import Raw, spellings_read_as_missing
+from modeling.split import to_mask
 from modeling.table import feature_names, kind_of, kinds_of
 from record.notes import Pitfall
 from record.parameters import Data, Parameters
@@ -22,6 +23,7 @@ REPEATED = 0.2  # a column with more distinct values than this share of its rows
 NEARLY = 0.98  # of the wrong guesses that a column takes away, from which on it nearly determines the target
 SMOOTH = 0.001  # of the variance of a target, that may be left between neighbours in the order of a column
 MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "missing", "unknown", "#n/a", "n.a."}
+SAMPLE = 100_000  # rows that are enough to see what a column says of the target
 SHOWN = 3  # of what is named
 
 
@@ -30,7 +32,7 @@ def pitfalls_of(table: pa.Table, train: pa.Table, test: pa.Table, parameters: Pa
     kept, target = pa.concat_tables([train, test]), parameters.data.target
     features = feature_names(kept, parameters)
     kinds = kinds_of(kept.select(features), parameters.data)
-    distinct = kept.select([*features, target]).group_by([*features, target], use_threads=False).aggregate([])
+    distinct = distinct_rows(evenly(kept.select([*features, target]), SAMPLE))
     return [
         *left_out(table, parameters),
         *missing_classes(kept[target], target),
@@ -39,6 +41,17 @@ def pitfalls_of(table: pa.Table, train: pa.Table, test: pa.Table, parameters: Pa
         *(pitfall for name in [*features, target] for pitfall in near_equal(name, kept[name], target)),
         *repeated_rows(train.select([*features, target]), test.select([*features, target])),
     ]
+
+
+def evenly(table: pa.Table, most: int) -> pa.Table:
+    """At most so many rows, in equal steps through the table."""
+    step = -(-len(table) // most)
+    return table if step <= 1 else table.filter(to_mask(np.arange(len(table)) % step == 0))
+
+
+def distinct_rows(table: pa.Table) -> pa.Table:
+    """Each row once."""
+    return table.group_by(table.column_names, use_threads=False).aggregate([])
 
 
 def refuse_named(pitfalls: list[Pitfall], refused: Sequence[str]) -> None:
@@ -79,9 +92,9 @@ def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[Pitfall]:
     if pa.types.is_string(column.type) and pc.count_distinct(values).as_py() == len(values):
         text = f"column '{name}': every value is different; if it is an identifier, add it to data.drop"
     elif pa.types.is_integer(column.type) and column.null_count == 0:
-        steps = pc.pairwise_diff(pc.take(values, pc.sort_indices(values)).combine_chunks())
         first, last = pc.min(values).as_py(), pc.max(values).as_py()
-        if first in {0, 1} and last - first < 1.1 * len(values) and pc.min(steps.drop_null()).as_py() >= 1:
+        is_dense = first in {0, 1} and len(values) <= last - first + 1 < 1.1 * len(values)
+        if is_dense and pc.count_distinct(values).as_py() == len(values):
             text = f"column '{name}': counts the rows; if it is a row number, add it to data.drop"
     if text:
         yield Pitfall(name="identifier", column=name, text=text)
@@ -127,9 +140,9 @@ def guessed(known: pa.Table, name: str, target: str) -> float | None:
     values, classes = codes_of(known[name]), codes_of(known[target])
     if values.max() + 1 > REPEATED * len(known):
         return None
-    pairs = np.unique(np.column_stack([values, classes]), axis=0, return_counts=True)
+    pairs, counts = np.unique(values.astype(np.int64) * (classes.max() + 1) + classes, return_counts=True)
     best = np.zeros(values.max() + 1, dtype=int)
-    np.maximum.at(best, pairs[0][:, 0], pairs[1])
+    np.maximum.at(best, pairs // (classes.max() + 1), counts)
     wrong = len(known) - np.bincount(classes).max()
     return 1 - float(len(known) - best.sum()) / float(wrong)
 
@@ -186,13 +199,18 @@ def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[Pitfall]:
 
     Where the columns have fewer combinations of values than there are rows, rows repeat by nature.
     """
-    if prod(max(1, pc.count_distinct(column).as_py()) for column in train.columns) <= len(train):
+    values = [pc.count_distinct(column).as_py() for column in train.columns]
+    if prod(max(1, count) for count in values) <= len(train):
         return
+    tested = len(test)
+    finest = train.column_names[int(np.argmax(values))]  # in which few rows of one part have a value of the other
+    train = train.filter(pc.is_in(train[finest], value_set=pc.unique(test[finest])))
+    test = test.filter(pc.is_in(test[finest], value_set=pc.unique(train[finest])))
     names = [f"column {k}" for k in range(train.num_columns)]  # whatever they are called in the table
     of_parts = [part.rename_columns(names).group_by(names).aggregate([([], "count_all")]) for part in (train, test)]
     seen = of_parts[0].set_column(len(names), "count_all", pc.multiply(of_parts[0]["count_all"], 0))
     both = pa.concat_tables([seen, of_parts[1]]).group_by(names).aggregate([("count_all", "sum"), ([], "count_all")])
     again = pc.sum(both.filter(pc.equal(both["count_all"], 2))["count_all_sum"]).as_py() or 0
     if again:
-        found = f"{again:,} of {len(test):,} test rows occur among the training rows too"
+        found = f"{again:,} of {tested:,} test rows occur among the training rows too"
         yield Pitfall(name="repeated_rows", column=None, text=f"{found}; if rows repeat, keep each once")
