@@ -131,7 +131,8 @@ def text_options(path: Path, data: Data, largest: int = LARGEST_BLOCK) -> dict[s
             strings_can_be_null=True,
             null_values=missing,
             decimal_point=data.csv.decimal,
-            column_types=dict.fromkeys(data.types, pa.string()),  # as they are written, with the zeros of a postcode
+            # As they are written, with the zeros of a postcode.
+            column_types=dict.fromkeys([*data.types, *data.missing.keys() - {"*"}], pa.string()),
         ),
     }
 

@@ -59,12 +59,9 @@ def understood(
     Raises:
         Problem: when the order of day and month cannot be told.
     """
-    kind = data.types.get(name)
-    if kind and not pa.types.is_string(column.type):
-        return as_said(name, column, kind), None
+    kind, column = data.types.get(name), without_missing(name, column, data)
     if not pa.types.is_string(column.type):
-        return column, None
-    column = without_missing(name, column, data)
+        return as_said(name, column, kind) if kind else column, None
     if kind in {"category", "text"} or column.null_count == len(column):
         return column, None
     encoded = column.combine_chunks().dictionary_encode()
@@ -79,9 +76,16 @@ def understood(
 
 
 def without_missing(name: str, column: pa.ChunkedArray, data: Data) -> pa.ChunkedArray:
-    """Text with null for what `data.missing` says is missing."""
+    """Text or numbers with null for what `data.missing` says is missing."""
     spellings = pa.array([*data.missing.get("*", []), *data.missing.get(name, [])], pa.string())
-    return pc.if_else(pc.is_in(column, value_set=spellings), pa.scalar(None, pa.string()), column)
+    if kind_of(column.type) == "number":
+        known = spellings.filter(pc.match_substring_regex(spellings, NUMBER)).cast(pa.float64())
+        is_missing = pc.is_in(column.cast(pa.float64(), safe=False), value_set=known)
+    elif pa.types.is_string(column.type):
+        is_missing = pc.is_in(column, value_set=spellings)
+    else:
+        return column
+    return pc.if_else(is_missing, pa.scalar(None, column.type), column)
 
 
 def as_said(name: str, column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:

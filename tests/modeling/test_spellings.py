@@ -138,6 +138,16 @@ def test_the_order_that_the_values_show_is_noted(tmp_path: Path) -> None:
     assert read_raw(path, settings(path)).date_orders == {"z": "dmy"}
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("where", ["z", "*"])
+def test_a_number_can_mean_missing_in_every_format(tmp_path: Path, suffix: str, where: str) -> None:
+    path = written(tmp_path / "t.csv", ["-999", "1.5", "-999.0"])
+    pq.write_table(pa.table({"z": [-999, 1.5, -999.0]}), tmp_path / "t.parquet")
+    data = settings(path, missing={where: ["-999", "-999.0", "none"]})
+
+    assert read_raw(tmp_path / f"t.{suffix}", data).table["z"].to_pylist() == [None, 1.5, None]
+
+
 @pytest.mark.parametrize(
     ("kind", "cells", "values"),
     [
