@@ -23,12 +23,12 @@ def main() -> None:
 
     check_environment()
     from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
-    from modeling.pitfalls import missing_targets, pitfalls_of, refuse_named
+    from modeling.pitfalls import missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
     from modeling.split import split
     from modeling.table import write_table
     from record.files import keep_only
-    from record.notes import PREPARED, PROFILE, TEST, TRAIN, Profile, Readings, note_cost
+    from record.notes import PREPARED, PROFILE, TEST, TRAIN, Profile, Readings, note_cost, refuse_named
     from record.parameters import read_parameters
 
     parameters = read_parameters()

@@ -92,7 +92,13 @@ def test_the_tables_of_another_folder_are_trained_on_and_leftovers_are_removed(t
     assert description["tables"] == tables
     assert description["rows"] == {"train": 24, "test": 8}
     assert set(tables.values()) < description["readings"]["files"].keys()
-    assert list(description["readings"]["params"]) == ["data", "train", "estimators.mine"]
+    assert list(description["readings"]["params"]) == [
+        "data",
+        "prepare.split",
+        "prepare.split_by",
+        "train",
+        "estimators.mine",
+    ]
     assert len(description["folds"]) == 2
     assert description["numeric"] == numeric_settings(1, portable=True)
     assert {"scikit-learn", "numpy", "pandas", "pyarrow"} <= description["packages"].keys()

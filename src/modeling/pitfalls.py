@@ -3,7 +3,7 @@
 They are noted in profile.json and in the manifest, and `data.refuse` turns them into refusals by their names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import prod
 
 import numpy as np
@@ -16,7 +16,6 @@ from modeling.split import to_mask
 from modeling.table import feature_names, kind_of, kinds_of
 from record.notes import Pitfall
 from record.parameters import Data, Parameters
-from record.problem import refuse_if
 
 FEW = 0.5  # a text column with more distinct values than this share of its rows is not compared value by value
 REPEATED = 0.2  # a column with more distinct values than this share of its rows is looked at in the order of its values
@@ -52,11 +51,6 @@ def evenly(table: pa.Table, most: int) -> pa.Table:
 def distinct_rows(table: pa.Table) -> pa.Table:
     """Each row once."""
     return table.group_by(table.column_names, use_threads=False).aggregate([])
-
-
-def refuse_named(pitfalls: list[Pitfall], refused: Sequence[str]) -> None:
-    """Raise a problem for each warning that `data.refuse` names."""
-    refuse_if(f"{p.text} (data.refuse names '{p.name}')" for p in pitfalls if p.name in refused)
 
 
 def missing_targets(raw: Raw, data: Data) -> Iterator[Pitfall]:

@@ -8,6 +8,7 @@ describe a model without loading it.
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -127,6 +128,11 @@ class Pitfall(Note):
     name: PitfallName
     column: str | None
     text: str
+
+
+def refuse_named(pitfalls: list[Pitfall], refused: Sequence[str]) -> None:
+    """Raise a problem for each warning that `data.refuse` names."""
+    refuse_if(f"{p.text} (data.refuse names '{p.name}')" for p in pitfalls if p.name in refused)
 
 
 class Profile(Notes):

@@ -8,8 +8,8 @@ import pytest
 from tables import make_parameters
 
 from modeling.checks import prepared_columns
-from modeling.pitfalls import pitfalls_of, refuse_named
-from record.notes import Pitfall
+from modeling.pitfalls import pitfalls_of
+from record.notes import Pitfall, refuse_named
 from record.problem import Problem
 
 ROWS = 200
