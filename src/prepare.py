@@ -22,8 +22,8 @@ def main() -> None:
     from record.environment import REQUIREMENTS, check_environment
 
     check_environment()
+    from modeling.breaches import check_contract
     from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
-    from modeling.contract import check_contract
     from modeling.pitfalls import missing_targets, pitfalls_of, refuse_named
     from modeling.reading import files_of, read_raw
     from modeling.split import split

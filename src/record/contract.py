@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from record.files import from_yaml
@@ -111,8 +111,6 @@ class Column(Section):
 class Contract(Section):
     """The whole of data/contract.yaml."""
 
-    model_config = ConfigDict(serialize_by_alias=True)
-
     fields: Annotated[list[Column], Field(min_length=1)]
     fields_match: Annotated[Literal["subset", "equal"], Field(alias="fieldsMatch")] = "subset"
     missing_values: Annotated[list[str], Field(alias="missingValues", default_factory=lambda: [""])]
@@ -136,7 +134,7 @@ class Contract(Section):
 
     def document(self) -> dict[str, Any]:
         """The contract as JSON holds it: what the file says, without what it leaves open."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def of_columns(self, names: set[str]) -> Self:
         """The contract for some columns alone."""

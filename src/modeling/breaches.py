@@ -1,7 +1,7 @@
 """Whether a table keeps its contract: every breach, by column, with the number of its rows and the first of them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Breach:
     def text(self) -> str:
         """The breach as a person reads it."""
         if not self.first:
-            return f"column '{self.column}': {self.expected}"
+            return f"column '{self.column}' {self.expected}"
         more = ", …" if self.rows > len(self.first) else ""
         differ = f"{self.rows:,} row{' differs' if self.rows == 1 else 's differ'}"
         return f"column '{self.column}': expected {self.expected}; {differ}: {', '.join(self.first)}{more}"
@@ -119,9 +119,9 @@ def rules_of_values(field: Column, column: pa.ChunkedArray) -> Iterator[Rule]:
     if field.type == "date":
         yield "date without a time", pc.not_equal(column, pc.floor_temporal(column, unit="day"))
     if asked.minimum is not None:
-        yield f"at least {asked.minimum}", pc.less(column, scalar(field.value_of(asked.minimum), column.type))
+        yield f"at least {asked.minimum}", compared(column, pc.less, field.value_of(asked.minimum))
     if asked.maximum is not None:
-        yield f"at most {asked.maximum}", pc.greater(column, scalar(field.value_of(asked.maximum), column.type))
+        yield f"at most {asked.maximum}", compared(column, pc.greater, field.value_of(asked.maximum))
     if asked.min_length is not None:
         yield f"at least {asked.min_length} characters", pc.less(pc.utf8_length(column), asked.min_length)
     if asked.max_length is not None:
@@ -132,12 +132,12 @@ def rules_of_values(field: Column, column: pa.ChunkedArray) -> Iterator[Rule]:
         yield f"one of {listed(asked.enum)}", outside([field.value_of(value) for value in asked.enum], column)
 
 
-def scalar(value: Any, column_type: pa.DataType) -> pa.Scalar:
-    """A value to compare a column with, exactly where the column's type can hold it."""
+def compared(column: pa.ChunkedArray, is_wrong: Callable[..., pa.ChunkedArray], value: Any) -> pa.ChunkedArray:
+    """A column compared with a value, exactly where the column's type can hold it."""
     try:
-        return pa.scalar(value, column_type)
-    except (pa.ArrowException, OverflowError, TypeError):
-        return pa.scalar(float(value))
+        return is_wrong(column, pa.scalar(value, column.type))
+    except (pa.ArrowInvalid, OverflowError):
+        return is_wrong(column.cast(pa.float64(), safe=False), float(value))
 
 
 def unlike(pattern: str, column: pa.ChunkedArray) -> pa.Array:
