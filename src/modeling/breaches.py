@@ -16,6 +16,7 @@ from record.problem import did_you_mean, refuse_if
 
 KINDS = {"string": "category", "boolean": "boolean", "date": "date", "datetime": "date", "time": "time"}
 SHOWN = 3  # rows that are named
+LONGEST = 60  # characters of a value that are shown
 Rule = tuple[str, pa.ChunkedArray]  # what is expected, and of each row whether it differs
 
 
@@ -87,10 +88,8 @@ def breach_of(
 
 def words_of(values: pa.ChunkedArray) -> list[str]:
     """Values as a person reads them."""
-    if pa.types.is_string(values.type):
-        return ["nothing" if value is None else repr(value) for value in values.to_pylist()]
-    if kind_of(values.type) is None:
-        return ["nothing" if not value.is_valid else str(values.type) for value in values]
+    if pa.types.is_string(values.type) or kind_of(values.type) is None:
+        return ["nothing" if value is None else repr(value)[:LONGEST] for value in values.to_pylist()]
     texts = values.cast(pa.string()).to_pylist()  # a date may be of a year that Python does not know
     return ["nothing" if text is None else re.sub(r"( 00:00:00)?\.0+$", "", text) for text in texts]
 

@@ -54,8 +54,8 @@ def breaches(fields: dict[str, Any], table: pa.Table, **more: Any) -> list[str]:
         ("duration", {"minimum": 3600}, [60.5], "at least 3600; 1 row differs: 60.5 in row 1"),
         ("string", {}, [7], f"string, found int64 ({AS_TEXT}); 1 row differs: 7 in row 1"),
         ("number", {"minimum": 3}, ["7"], "number, found string; 1 row differs: '7' in row 1"),
-        ("string", {}, [[7], None], f"string, found {LIST}; 1 row differs: {LIST} in row 1"),
-        ("any", {"required": True}, [[7]], f"{USABLE}, found {LIST}; 1 row differs: {LIST} in row 1"),
+        ("string", {}, [[7], None], f"string, found {LIST}; 1 row differs: [7] in row 1"),
+        ("any", {"required": True}, [[7]], f"{USABLE}, found {LIST}; 1 row differs: [7] in row 1"),
         ("number", {"unique": True}, [1, 2, None, 1, None], "another value in every row; 1 row differs: 1 in row 4"),
     ],
 )  # fmt: skip
