@@ -1,5 +1,6 @@
 """A contract drafted from a table: what all of its rows have in common, for a person to loosen."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def range_of(values: pa.ChunkedArray) -> dict[str, Any]:
     """The least and the greatest number; of dates the first alone, since time goes on."""
     ends = pc.min_max(values)
     if kind_of(values.type) == "number":
-        return {"minimum": ends["min"].as_py(), "maximum": ends["max"].as_py()}
+        seen = {"minimum": ends["min"].as_py(), "maximum": ends["max"].as_py()}
+        return {name: end for name, end in seen.items() if math.isfinite(end)}
     try:
         first = ends["min"].as_py()
     except (ValueError, OverflowError):  # of a year that Python does not know

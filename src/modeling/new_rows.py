@@ -46,11 +46,8 @@ def settings_for(manifest: Manifest) -> Data:
 
 
 def contract_of(manifest: Manifest) -> Contract | None:
-    """What the contract of the raw table says of the features."""
-    if manifest.contract is None:
-        return None
-    contract = Contract.of(manifest.contract, "manifest.json: contract")
-    return contract.of_columns({feature.name for feature in manifest.model.features})
+    """The contract of the raw table, if there was one."""
+    return Contract.of(manifest.contract, "manifest.json: contract") if manifest.contract else None
 
 
 def text_batches(path: Path, data: Data) -> Iterator[pa.Table]:

@@ -34,8 +34,8 @@ def score_file(source: Path, target: Path, loaded: Loaded, *, is_strict: bool = 
     """
     manifest = loaded.manifest
     contract = contract_of(manifest)
-    if contract and (contract.primary_key or any(field.constraints.unique for field in contract.fields)):
-        say("note: unique values and primary keys of the contract are not checked in new rows")
+    if contract and (once := contract.unique & {feature.name for feature in manifest.model.features}):
+        say(f"note: whether values come once, as the contract asks of {', '.join(sorted(once))}, is not checked here")
     tells = Tells(manifest.model.features, manifest.data.train.rows, contract)
     try:
         scored = score_batches(source, target, loaded, tells)

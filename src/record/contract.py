@@ -132,13 +132,14 @@ class Contract(Section):
         refuse_if(f"{place}: {line}" for line in _contradictions(contract))
         return contract
 
+    @property
+    def unique(self) -> set[str]:
+        """The columns of the primary key, and those whose values come once."""
+        return {*self.primary_key, *(field.name for field in self.fields if field.constraints.unique)}
+
     def document(self) -> dict[str, Any]:
         """The contract as JSON holds it: what the file says, without what it leaves open."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-    def of_columns(self, names: set[str]) -> Self:
-        """The contract for some columns alone."""
-        return self.model_copy(update={"fields": [field for field in self.fields if field.name in names]})
 
 
 def widen(data: Data, spellings: list[str]) -> Data:

@@ -1,13 +1,17 @@
 """New rows: each column reaches the model as training had it, from text as from typed files."""
 
 from datetime import datetime, time
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from manifests import document
 from tables import make_data
 
-from modeling.new_rows import as_feature
+from modeling.new_rows import as_feature, read_batches
+from record.files import to_json
+from record.manifest import parse_manifest
 from record.notes import Feature
 from record.problem import Problem
 
@@ -68,3 +72,13 @@ def test_a_typed_file_is_read_as_in_training(values: Any, kind: object, more: An
 def test_a_kind_that_changed_is_refused(values: Any, kind: object, message: str) -> None:
     with pytest.raises(Problem, match=message):
         as_feature(pa.chunked_array([values]), feature(kind), make_data(), 10, is_typed=True)
+
+
+def test_dates_of_a_csv_have_the_order_that_training_saw(tmp_path: Path) -> None:
+    whole = document()
+    whole["model"]["features"] = [feature(pa.timestamp("us")).model_dump()]
+    whole["data"]["date_orders"] = {"x": "dmy"}
+    (tmp_path / "in.csv").write_text("x\n03/04/2024\n")
+    ((_, features),) = read_batches(tmp_path / "in.csv", parse_manifest(to_json(whole)))
+
+    assert features["x"].to_pylist() == [DAY]

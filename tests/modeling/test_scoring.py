@@ -269,11 +269,11 @@ def test_new_rows_are_compared_with_the_contract_of_the_features(
         {"name": "mass_g", "type": "integer", "constraints": {"minimum": 3000, "unique": True}},
         {"name": "sex", "type": "string", "constraints": {"required": True}},
     ]
-    document = {"fields": fields, "missingValues": ["none"]}
+    document = {"fields": fields, "missingValues": ["none"], "primaryKey": "sex"}
     kept = replace(loaded, manifest=loaded.manifest.model_copy(update={"contract": document}))
     _, found = score_file(write(table(mass_g=["none", "3000", "8"]), tmp_path / "in.csv"), tmp_path / "out.csv", kept)
 
     assert [tell.text for tell in found if tell.name == "contract"] == [
         "column 'mass_g': expected at least 3000; 1 row differs: 8 in row 3 (contract)"
     ]
-    assert "note: unique values and primary keys of the contract are not checked" in capsys.readouterr().err
+    assert "note: whether values come once, as the contract asks of mass_g, is not checked" in capsys.readouterr().err
