@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("Put a version's bytes back under models/: from the cache, the remote, or by rebuilding.", "v1.0.0"),
     "release": ("Freeze the current version under a Git tag, once HEAD holds all that made it.", ""),
     "rebuild": ("Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0"),
+    "contract": ("Draft data/contract.yaml, which says what the raw table must be like, from a snapshot.", ""),
 }
 
 
@@ -50,6 +51,8 @@ def make_parser() -> argparse.ArgumentParser:
     for verb in ("restore", "rebuild"):
         fresh = "when the pipeline is run, install that commit's own requirements.txt first"
         verbs[verb].add_argument("--fresh-env", action="store_true", help=fresh)
+    snapshot = "a table in a format of data.path, which is the default"
+    verbs["contract"].add_argument("table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
     return parser
 
 

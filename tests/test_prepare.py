@@ -13,6 +13,7 @@ import pytest
 from projects import CHECKOUT, Project
 
 import prepare
+from commands import contract
 from modeling.table import read_table
 from record.checksums import digest
 from record.problem import Problem
@@ -209,3 +210,47 @@ def test_rows_and_warnings_are_reported_and_noted(capsys: pytest.CaptureFixture[
         "6 rows to train on, 2 to test on",
         f"warning: {warning}",
     ]
+
+
+USABLE = "expected what a model can learn from, found list<element: string>"
+CONTRACT = Path("data/contract.yaml")
+
+
+def test_the_contract_is_checked_first_with_all_breaches_and_its_missing_values_count(repository: Project) -> None:
+    repository.set(data__target="nothing")
+    CONTRACT.write_text(
+        "missingValues: ['', '?']\nfields:\n"
+        "  - {name: length, type: number, constraints: {maximum: 38}}\n"
+        "  - {name: island, constraints: {required: true}}\n"
+        "  - {name: tags, type: any, constraints: {required: true}}\n"
+    )
+    write_raw(island=["?", "", *["Dream"] * 8], tags=[["a"]] * 10)
+
+    assert [line.removeprefix(f"{SOURCE}: ") for line in refusal(repository)] == [
+        "column 'length': expected at most 38; 5 rows differ: 39 in row 1, 39 in row 3, 39 in row 5, …",
+        "column 'island': expected a value; 2 rows differ: nothing in row 1, nothing in row 2",
+        f"column 'tags': {USABLE}; 10 rows differ: ['a'] in row 1, ['a'] in row 2, ['a'] in row 3, …",
+        f"{CONTRACT}: asks for this; correct the table in a new snapshot, or change what is asked",
+    ]
+
+
+def test_a_contract_that_holds_is_kept_in_the_profile_and_among_what_was_read() -> None:
+    CONTRACT.write_text("fields: [{name: sex, constraints: {required: true}}, {name: tags, type: any}]\n")
+    write_raw(tags=[["a"]] * 10)
+    prepare.main()
+    profile = json.loads((PREPARED / "profile.json").read_text("utf-8"))
+
+    assert profile["contract"]["fields"] == [
+        {"name": "sex", "constraints": {"required": True}},
+        {"name": "tags", "type": "any"},
+    ]
+    assert profile["readings"]["files"][CONTRACT.as_posix()] == digest(CONTRACT).md5
+
+
+def test_a_drafted_contract_holds_where_its_missing_values_are_in_the_table() -> None:
+    write_raw(island=["", *["Dream"] * 9], day=["", *["2024-01-01"] * 9])
+    shutil.copy(CHECKOUT / "dvc.yaml", "dvc.yaml")
+    contract.run(None)
+    prepare.main()
+
+    assert json.loads((PREPARED / "profile.json").read_text("utf-8"))["contract"]["fields"][3]["type"] == "date"

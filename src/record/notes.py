@@ -19,6 +19,7 @@ from record.files import to_json, write
 from record.parameters import Kind, PitfallName
 from record.problem import Problem, refuse_if
 
+CONTRACT = Path("data/contract.yaml")  # of the raw table; there need not be one
 PREPARED = Path("data/prepared")
 TRAIN, TEST, PROFILE = "train.parquet", "test.parquet", "profile.json"  # in the folder of a prepared table
 CANDIDATE = Path("models/candidate")
