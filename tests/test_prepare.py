@@ -114,7 +114,7 @@ def test_a_damaged_parquet_is_refused(repository: Project, damage: Any) -> None:
 
 
 UNREADABLE = f"{TABLE}: not readable as CSV in utf-8 with one header line: "
-BINARY = "expected numbers, text or booleans, found binary (text that is not in UTF-8 is read as such)"
+ENCODING = "has text that is not in utf-8; set data.csv.encoding in params.yaml"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ BINARY = "expected numbers, text or booleans, found binary (text that is not in 
             CSV.replace(b"isl", b"\xee"),
             f"{UNREADABLE}'utf-8' codec can't decode byte 0xee in position 0: invalid contin",
         ),
-        (CSV + b"1,Orn\xe9,male\n", f"column 'island': {BINARY}; correct it or add it to data.drop"),
-        (CSV + b"1,Dream,m\xe2le\n", f"column 'sex': {BINARY}; correct it or choose another data.target"),
+        (CSV + b"1,Orn\xe9,male\n", f"{TABLE}: column 'island': {ENCODING}"),
+        (CSV + b"1,Dream,m\xe2le\n", f"{TABLE}: column 'sex': {ENCODING}"),
     ],
     ids=["longer", "blank", "encoding of names", "encoding of a feature", "encoding of the target"],
 )
@@ -148,7 +148,7 @@ def test_every_duplicate_column_name_is_refused(repository: Project) -> None:
 def test_the_environment_is_checked_before_the_parameters_the_table_and_the_split(repository: Project) -> None:
     repository.set(prepare__test_size=0.05)
     of_split = refusal(repository)
-    write_raw(length=pa.nulls(10))
+    write_raw(length=[float("inf"), *range(9)])
     of_table = refusal(repository)
     SOURCE.unlink()
     repository.set(prepare__test_size=2)
@@ -156,7 +156,7 @@ def test_the_environment_is_checked_before_the_parameters_the_table_and_the_spli
     Path("requirements.txt").write_text("pyarrow==0.1\n")
 
     assert of_split[0].startswith("params.yaml: prepare.test_size: 0.05 of 10 rows leaves a part without ")
-    assert of_table == ["column 'length': every value is missing; correct it or add it to data.drop"]
+    assert of_table == ["column 'length': expected finite numbers, found 1 infinite; correct it or add it to data.drop"]
     assert of_parameters == ["params.yaml: prepare.test_size: expected less than 1, found 2"]
     assert refusal(repository)[0].startswith("requirements.txt: pins pyarrow 0.1, installed is ")
 
@@ -192,7 +192,8 @@ def test_the_profile_records_what_was_read_and_the_cost_and_leftovers_are_remove
 
     files, params = profile["readings"].values()
     assert files == {name: digest(Path(name)).md5 for name in (SOURCE.as_posix(), "requirements.txt")}
-    assert params == {"data": params["data"] | asked, "prepare": {"test_size": 0.4, "seed": 7}}
+    prepare_section = {"split": "stratified", "split_by": None, "test_size": 0.4, "seed": 7}
+    assert params == {"data": params["data"] | asked, "prepare": prepare_section, "train.slices": []}
     assert profile["rows"] == {"read": 10, "dropped": {}, "train": 6, "test": 4}
     assert list(profile["columns"]) == ["length", "island", "sex"]
     assert {path.name for path in PREPARED.iterdir()} == set(FILES)
@@ -202,13 +203,14 @@ def test_the_profile_records_what_was_read_and_the_cost_and_leftovers_are_remove
 def test_rows_and_warnings_are_reported_and_noted(capsys: pytest.CaptureFixture[str]) -> None:
     write_raw(tag=[None, *"bcdefghij"], sex=[None, *"ffmmffmm", None])
     prepare.main()
-    warning = "column 'tag': every value is different; if it is an identifier, add it to data.drop"
+    text = "column 'tag': every value is different; if it is an identifier, add it to data.drop"
+    warning = {"name": "identifier", "column": "tag", "text": text}
 
     assert json.loads((PREPARED / "profile.json").read_text("utf-8"))["warnings"] == [warning]
     assert capsys.readouterr().err.splitlines() == [
+        f"warning: {text}",
         f"{SOURCE}: 10 rows read, 2 dropped because sex is missing",
         "6 rows to train on, 2 to test on",
-        f"warning: {warning}",
     ]
 
 

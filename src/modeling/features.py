@@ -44,7 +44,7 @@ def build_preprocessing(table: pa.Table, parameters: Parameters) -> ColumnTransf
         ("numbers", _scaled(), of_kind["number"]),
         ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), few),
         ("many_valued", _target_means(task, seed), many),
-        ("times", _splines(), of_kind["time"]),
+        ("times", _splines(len(of_kind["time"])), of_kind["time"]),
         *((f"date_{name}", _calendar(), name) for name in of_kind["date"]),
         *((f"text_{name}", _n_grams(len(table), seed), name) for name in of_kind["text"]),
     ]
@@ -62,8 +62,8 @@ def _target_means(task: str, seed: int) -> TargetEncoder:
     return TargetEncoder(cv=StratifiedKFold(ENCODER_FOLDS, shuffle=True, random_state=seed))
 
 
-def _splines() -> SplineTransformer:
-    knots = np.linspace(0, DAY, KNOTS)[:, None]
+def _splines(columns: int) -> SplineTransformer:
+    knots = np.repeat(np.linspace(0, DAY, KNOTS)[:, None], columns, axis=1)
     return SplineTransformer(knots=knots, extrapolation="periodic", handle_missing="zeros")
 
 

@@ -43,7 +43,7 @@ def test_an_honest_score_gets_no_warning(scores: dict[str, Any]) -> None:
         (
             {"folds": [0.5, 0.56, 0.47, 0.53, 0.49], "training": 0.51},
             "not_above_baseline",
-            "balanced_accuracy 0.510 over 5 folds, ± 0.030, is not above the baseline of 0.500 beyond noise",
+            "balanced_accuracy 0.510 over 5 folds, ± 0.066, is not above the baseline of 0.500 beyond noise",
         ),
         (
             {"folds": [0.7, 0.7, 0.7, 0.71, 0.7], "training": 1.0},
