@@ -29,7 +29,7 @@ from modeling.estimator import build_pipeline, fit_pipeline
 from modeling.table import features_and_target, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Data, Parameters, Train
-from record.problem import Problem, refuse_if, say
+from record.problem import REFUSALS, Problem, in_one_line, refuse_if, say
 
 Rows = list[dict[str, Any]]
 
@@ -101,9 +101,8 @@ def warnings_in_one_line() -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
-        except (ValueError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise Problem(f"the estimator refuses these settings or this table: {reason}") from error
+        except REFUSALS as error:
+            raise Problem(f"the estimator refuses these settings or this table: {in_one_line(error)}") from error
         finally:
             for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
                 say(f"warning: {message}")

@@ -18,7 +18,7 @@ from record.files import replacing
 from record.manifest import Manifest
 from record.notes import Feature
 from record.parameters import Data
-from record.problem import Problem, refuse_if, say
+from record.problem import REFUSALS, Problem, in_one_line, refuse_if, say
 
 BATCH = 64 * 1024  # rows that are scored at a time
 BLOCK = 16 * 1024 * 1024  # bytes of a text file; no row may be larger
@@ -42,8 +42,8 @@ def score_file(source: Path, target: Path, loaded: Loaded) -> int:
             return count
     except StopIteration:
         raise Problem(f"{source}: expected rows, found none") from None
-    except (pa.ArrowException, ValueError) as error:  # the second is what a model raises about rows
-        raise Problem(f"{source}: cannot be read or scored: {' '.join(str(error).split())}") from None
+    except (pa.ArrowException, *REFUSALS) as error:
+        raise Problem(f"{source}: cannot be read or scored: {in_one_line(error)}") from None
 
 
 def read_batches(path: Path, manifest: Manifest) -> Iterator[pa.Table]:
