@@ -112,6 +112,7 @@ def test_a_later_version_of_the_template_is_taken_over_and_nothing_of_ones_own_i
     mine.type(recipe("Finish"))
     mine.ask("release")
     mine.ask("verify v1.0.0 v1.1.0")
+    mine.ask("rebuild v1.0.0")
 
     assert SUMMARY[1] in (mine.path / "src/train.py").read_text()
     assert (mine.path / "README.md").read_text() == "# Diabetes\n"
