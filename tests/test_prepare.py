@@ -31,6 +31,9 @@ TEN = pa.table(
 CSV = b"length,island,sex\n39.1,Biscoe,female\n39.5,Dream,male\n40.3,Biscoe,female\n36.7,Dream,male\n"
 
 
+pytestmark = pytest.mark.usefixtures("template")  # whose params.yaml they start from
+
+
 def make_repository(folder: Path) -> Project:
     """A folder with what `prepare` needs: ten rows, and in data/prepared what another run left."""
     for name in ("params.yaml", "requirements.txt"):

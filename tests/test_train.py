@@ -66,11 +66,11 @@ class KeepsASet(LogisticRegression):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+def trained(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A folder in which a model of a stage's own tables was trained; and what was said."""
     folder = tmp_path_factory.mktemp("trained")
     for name in ("params.yaml", "requirements.txt"):
-        shutil.copy(CHECKOUT / name, folder)
+        shutil.copy(template / name, folder)
     project = Project(folder)
     project.set(train__estimator="mine", train__folds=2, estimators__mine={"class": "own.KeepsASet"})
     (folder / "own.py").write_text(KEEPS_A_SET)

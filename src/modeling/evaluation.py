@@ -33,7 +33,7 @@ from modeling.split import Folds, folds_of
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
-from record.problem import Problem, did_you_mean, refuse_if, say
+from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
 
 Rows = list[dict[str, Any]]
 
@@ -151,7 +151,7 @@ def score_or_none(scorer: Scorer, model: Pipeline, features: pd.DataFrame, targe
         warnings.simplefilter("ignore")
         try:
             found = scorer(model, features, target)
-        except (ValueError, TypeError, AttributeError):
+        except REFUSALS:
             return None
     return found if math.isfinite(found) else None
 
@@ -163,9 +163,8 @@ def warnings_in_one_line() -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
-        except (ValueError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise Problem(f"the estimator refuses these settings or this table: {reason}") from error
+        except REFUSALS as error:
+            raise Problem(f"the estimator refuses these settings or this table: {in_one_line(error)}") from error
         finally:
             for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
                 say(f"warning: {message}")

@@ -15,7 +15,7 @@ from modeling.new_rows import contract_of, read_batches
 from modeling.table import to_frame
 from modeling.tells import Tell, Tells
 from record.files import replacing
-from record.problem import Problem, refuse_if, say
+from record.problem import REFUSALS, Problem, in_one_line, refuse_if, say
 
 
 class DiffersError(Problem):
@@ -49,8 +49,8 @@ def score_file(source: Path, target: Path, loaded: Loaded, *, is_strict: bool = 
                 raise DiffersError(source, found)
     except StopIteration:
         raise Problem(f"{source}: expected rows, found none") from None
-    except (pa.ArrowException, ValueError) as error:  # the second is what a model raises about rows
-        raise Problem(f"{source}: cannot be read or scored: {' '.join(str(error).split())}") from None
+    except (pa.ArrowException, *REFUSALS) as error:
+        raise Problem(f"{source}: cannot be read or scored: {in_one_line(error)}") from None
     return tells.rows, tells.found()
 
 
