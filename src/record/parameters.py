@@ -32,8 +32,8 @@ PitfallName = Literal[
     "repeated_rows",
     "perfect_score",
     "not_above_baseline",
-    "overfit",
     "unstable_folds",
+    "overfit",
     "few_test_rows",
 ]
 NUMBER = r"(0|[1-9][0-9]*)"
