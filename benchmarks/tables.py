@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -43,6 +43,7 @@ MEMORY = 4  # GiB, of each process
 TIME = 900  # seconds, of each command
 TASKS = {"c": ("classification", "logistic_regression"), "r": ("regression", "ridge")}
 LEFT_OUT = re.compile(r"(\.github|\.ci|data/raw|docs|models|reports|tests)/|dvc\.lock")  # of the scratch copy
+FACTS = ("error:", "warning:", "Traceback", "Running stage")  # what is not the name of an exception
 SHOWN = 4  # columns that are named beside a warning
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -214,8 +215,9 @@ def run(command: list[str], folder: Path) -> str:
 def check(status: int, found: str, said: str, command: list[str]) -> None:
     """Raise what a command that failed says."""
     lines = said.splitlines()
-    if "Traceback" in said or "MemoryError" in said:
-        raise Wrong(f"traceback: {next((line for line in reversed(lines) if 'Error' in line), lines[-1])}")
+    if "Traceback (most recent call last)" in said or "MemoryError" in said:
+        named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*[a-z]\w*: |MemoryError", line)]
+        raise Wrong(f"traceback: {next((line for line in reversed(named) if not line.startswith(FACTS)), lines[-1])}")
     if status and (sentences := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]):
         raise Refusal(*sentences)
     if status:
@@ -348,7 +350,9 @@ def main() -> None:
             folders.put(folder)
             return entry, row
 
-        for entry, row in tqdm(workers.map(work, chosen), total=len(chosen), unit="table", disable=None):
+        running = [workers.submit(work, entry) for entry in chosen]
+        for done in tqdm(as_completed(running), total=len(chosen), unit="table", disable=None):
+            entry, row = done.result()
             kept[entry.key] = row
             keep(kept)
     odd = [e for e in chosen if kept[e.key].outcome != ("refused" if e.refused else "packaged")]
