@@ -43,7 +43,6 @@ MEMORY = 4  # GiB, of each process
 TIME = 900  # seconds, of each command
 TASKS = {"c": ("classification", "logistic_regression"), "r": ("regression", "ridge")}
 LEFT_OUT = re.compile(r"(\.github|\.ci|data/raw|docs|models|reports|tests)/|dvc\.lock")  # of the scratch copy
-FACTS = ("error:", "warning:", "Traceback", "Running stage")  # what is not the name of an exception
 SHOWN = 4  # columns that are named beside a warning
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -216,8 +215,8 @@ def check(status: int, found: str, said: str, command: list[str]) -> None:
     """Raise what a command that failed says."""
     lines = said.splitlines()
     if "Traceback (most recent call last)" in said or "MemoryError" in said:
-        named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*[a-z]\w*: |MemoryError", line)]
-        raise Wrong(f"traceback: {next((line for line in reversed(named) if not line.startswith(FACTS)), lines[-1])}")
+        named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|lib\.Arrow\w+)\b", line)]
+        raise Wrong(f"traceback: {[*lines, *named][-1]}")
     if status and (sentences := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]):
         raise Refusal(*sentences)
     if status:
