@@ -23,7 +23,14 @@ def main() -> None:
 
     check_environment()
     from modeling.breaches import check_contract
-    from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
+    from modeling.checks import (
+        check_table,
+        count_rows,
+        prepared_columns,
+        profile_columns,
+        with_target,
+        without_unknown,
+    )
     from modeling.pitfalls import missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
     from modeling.split import split
@@ -51,14 +58,15 @@ def main() -> None:
         say(f"warning: {pitfall.text}")
     check_table(raw.table, parameters)
     rows = with_target(raw.table, data)
-    train, test = split(rows.select(prepared_columns(rows, parameters)), parameters)
+    parts = split(rows.select(prepared_columns(rows, parameters)), parameters)
+    train, test = without_unknown(*parts, parameters)
     found = pitfalls_of(rows, train, test, parameters)
     for pitfall in found:
         say(f"warning: {pitfall.text}")
     refuse_named([*warnings, *found], data.refuse)
     profile = Profile(
         rows=count_rows(raw.table, train, test, data),
-        columns=profile_columns(raw.table, parameters, raw.date_orders),
+        columns=profile_columns(raw.table, train, parameters, raw.date_orders),
         warnings=[*warnings, *found],
         contract=contract.document() if contract else None,
         readings=readings.finish(),

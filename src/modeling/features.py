@@ -11,6 +11,7 @@ columns then are used by their kinds.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,22 @@ def build_preprocessing(table: pa.Table, parameters: Parameters) -> ColumnTransf
         *((f"text_{name}", _n_grams(len(table), seed), name) for name in of_kind["text"]),
     ]
     return ColumnTransformer([step for step in steps if step[2]], verbose_feature_names_out=False)
+
+
+def encoded_columns(preprocessing: ColumnTransformer) -> dict[str, slice]:
+    """Where each column is among those that the fitted transformers make of it."""
+    found: dict[str, slice] = {}
+    for step, fitted, columns in preprocessing.transformers_:
+        names, place = [columns] if isinstance(columns, str) else columns, preprocessing.output_indices_[step]
+        is_one_hot = isinstance(fitted, OneHotEncoder)
+        widths = (
+            [len(c) for c in fitted.categories_]
+            if is_one_hot
+            else [(place.stop - place.start) // len(names)] * len(names)
+        )
+        ends = np.cumsum([place.start, *widths]).tolist()
+        found |= {name: slice(*limits) for name, limits in zip(names, pairwise(ends), strict=True)}
+    return found
 
 
 def _scaled(*before: tuple[str, BaseEstimator]) -> Pipeline:

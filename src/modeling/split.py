@@ -85,7 +85,8 @@ def check_parts(table: pa.Table, is_test: np.ndarray, parameters: Parameters) ->
         place = f"params.yaml: prepare.test_size: {settings.test_size} of {len(table)} rows"
         by = f" split by {settings.split} of '{settings.split_by}'" if settings.split_by else ""
         other = ", or another prepare.split_by" if settings.split_by else ""
-        raise Problem(f"{place}{by} leaves a part {without}; change it{other}")
+        merge = ", or remove or merge such classes in a stage before" if is_classification else ""
+        raise Problem(f"{place}{by} leaves a part {without}; change it{other}{merge}")
 
 
 def folds_of(train: pa.Table, parameters: Parameters) -> Folds:
@@ -126,14 +127,16 @@ def check_folds(train: pa.Table, parameters: Parameters) -> None:
     if settings.split_by:
         found, needed = pc.count_distinct(train[settings.split_by]).as_py(), count + (settings.split == "time")
         kind = "different times" if settings.split == "time" else "groups"
-        problem = f"{place} need {needed} {kind} of '{settings.split_by}' to train on, found {found}"
+        problem = f"{place} need {needed} {kind} of '{settings.split_by}' to train on, found {found}; take fewer folds"
         refuse_if([problem] if found < needed else [])
     if parameters.data.task == "regression":
-        refuse_if([f"{place} need {2 * count} rows, found {len(train)} to train on"] if len(train) < 2 * count else [])
+        problem = f"{place} need {2 * count} rows, found {len(train)} to train on; take fewer"
+        refuse_if([problem] if len(train) < 2 * count else [])
     elif settings.split == "stratified":
         counts = sorted((v["values"], v["counts"]) for v in pc.value_counts(target).to_pylist())
         needs = f"params.yaml: train.folds: each class needs {count} rows to train on"
-        refuse_if(f"{needs}, but {value!r} has {rows}" for value, rows in counts if rows < count)
+        way = "take fewer folds, or remove or merge such classes in a stage before"
+        refuse_if(f"{needs}, but {value!r} has {rows}; {way}" for value, rows in counts if rows < count)
 
 
 def check_classes(target: pa.ChunkedArray, folds: Folds, parameters: Parameters) -> None:

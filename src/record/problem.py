@@ -49,6 +49,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(names)}" if names else "none is known"
 
 
+def rows(count: int) -> str:
+    """A number of rows in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
 def in_one_line(error: Exception) -> str:
     """What other people's code says of a failure, after the type where the words may be a bare name."""
     words = " ".join(str(error).split())

@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tables import FOREST, LINEAR_SVC, LOGISTIC, RIDGE, SEARCH, TREE, VOTING, make_parameters
 
 from modeling import evaluation
+from modeling.estimator import fit_pipeline
 from modeling.evaluation import CURVE_POINTS, SCATTER_POINTS, Scorer, evaluate, main_scorer, warnings_in_one_line
 from modeling.split import folds_of
 from record.problem import Problem, say
@@ -191,16 +192,35 @@ def test_curves_go_from_end_to_end_in_as_many_points_as_a_plot_can_show(names: s
         assert (points[0], points[-1][0]) == ((0.0, 0.0 if curve == "ROC" else 1.0), 1.0)
 
 
-def test_the_most_important_columns_come_first() -> None:
+def test_the_most_important_columns_come_first_whatever_they_are_encoded_to() -> None:
     random = np.random.default_rng(0)
-    features = pd.DataFrame({"useless": random.normal(size=60), "some": np.arange(60.0), "most": np.arange(60.0) % 7})
-    target = features["some"].to_numpy() + 100 * features["most"].to_numpy()
-    model = fitted(LinearRegression(), features, target)
-    rows, again, other = (evaluation.importance_rows(model, features, target, scorer("r2"), s) for s in (1, 1, 2))
+    rows = {"useless": random.normal(size=60), "some": np.arange(60.0), "most": [f"m{row % 7}" for row in range(60)]}
+    rows |= {"shop": [f"s{row}" for row in range(60)], "day": pa.array(range(60)).cast(pa.timestamp("us"))}
+    table = pa.table(rows | {"target": np.arange(60.0) + 100 * (np.arange(60) % 7)})
+    parameters = make_parameters(RIDGE, task="regression")
+    features, target = evaluation.features_and_target(table, parameters)
+    model = fit_pipeline(table, parameters)
+    found, again, other = (evaluation.importance_rows(model, features, target, scorer("r2"), s) for s in (1, 1, 2))
 
-    assert [row["feature"] for row in rows] == ["most", "some", "useless"]
-    assert rows[-1] == pytest.approx({"feature": "useless", "importance": 0.0, "spread": 0.0}, abs=1e-9)
-    assert rows == again != other
+    assert [row["feature"] for row in found[:1]] == ["most"]
+    assert {row["feature"] for row in found} == {*rows}
+    assert found[-1]["importance"] < 0.05 * found[0]["importance"]
+    assert found == again != other
+
+
+def test_importance_is_what_shuffling_the_raw_column_costs() -> None:
+    parameters = make_parameters(RIDGE, "mass", "regression")
+    features, target = evaluation.features_and_target(TRAIN, parameters)
+    model, main = fit_pipeline(TRAIN, parameters), scorer("r2")
+    raw, shuffles = features.copy(), np.random.default_rng(3)
+    falls = []
+    for _ in range(evaluation.IMPORTANCE_REPEATS):
+        raw["length"] = features["length"].to_numpy()[shuffles.permutation(len(raw))]
+        falls.append(main(model, features, target) - main(model, raw, target))
+    rows = {row["feature"]: row["importance"] for row in evaluation.importance_rows(model, features, target, main, 3)}
+
+    assert next(iter(evaluation.encoded_columns(model["preprocess"]))) == "length"  # the first to be shuffled
+    assert rows["length"] == pytest.approx(statistics.fmean(falls)) != 0
 
 
 @settings(max_examples=100)

@@ -140,8 +140,9 @@ def test_a_share_that_leaves_a_part_without_a_class_or_two_numbers_is_refused(
     with pytest.raises(Problem) as caught:
         parts(list(target), share, task="classification" if isinstance(target, str) else "regression")
 
+    merge = ", or remove or merge such classes in a stage before" if isinstance(target, str) else ""
     assert caught.value.lines == (
-        f"params.yaml: prepare.test_size: {share} of {len(target)} rows leaves a part {without}; change it",
+        f"params.yaml: prepare.test_size: {share} of {len(target)} rows leaves a part {without}; change it{merge}",
     )
 
 
