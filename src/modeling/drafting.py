@@ -35,7 +35,8 @@ def draft(table: pa.Table, data: Data) -> Contract:
 
 def is_identifier(name: str, column: pa.ChunkedArray) -> bool:
     """Whether a column names its row in every row."""
-    return column.null_count == 0 and any(identifiers(name, column))
+    is_named = column.null_count == 0 and any(identifiers(name, column))
+    return is_named and pc.count_distinct(column).as_py() == len(column)
 
 
 def describe(name: str, column: pa.ChunkedArray, *, is_naming: bool) -> dict[str, Any]:

@@ -90,19 +90,16 @@ def missing_classes(column: pa.ChunkedArray, target: str) -> Iterator[Pitfall]:
 def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[Pitfall]:
     """A column that names its row: text that hardly ever comes twice, or a row number."""
     values, text = column.drop_null(), ""
-    if len(values) < 3:
-        return
-    different = pc.count_distinct(values).as_py()
-    if pa.types.is_string(column.type) and different >= ALIKE * len(values):
-        if pc.mean(pc.count_substring_regex(values, r"\S+")).as_py() < WORDS:
-            shown = (
-                "every value is different" if different == len(values) else f"{different:,} of {len(values):,} values"
-            )
-            shown = shown if different == len(values) else f"{shown} are different"
-            text = f"column '{name}': {shown}; if it is an identifier, add it to data.drop"
-    elif pa.types.is_integer(column.type) and column.null_count == 0:
+    if len(values) >= 3 and pa.types.is_string(column.type):
+        different = pc.count_distinct(values).as_py()
+        is_short = pc.mean(pc.count_substring_regex(values, r"\S+")).as_py() < WORDS
+        if is_short and different >= ALIKE * len(values):
+            shown = "every value is" if different == len(values) else f"{different:,} of {len(values):,} values are"
+            text = f"column '{name}': {shown} different; if it is an identifier, add it to data.drop"
+    elif len(values) >= 3 and pa.types.is_integer(column.type) and column.null_count == 0:
         first, last = pc.min(values).as_py(), pc.max(values).as_py()
-        if first in {0, 1} and last - first + 1 < 1.1 * len(values) and different == len(values):
+        is_dense = first in {0, 1} and last - first + 1 < 1.1 * len(values)
+        if is_dense and pc.count_distinct(values).as_py() == len(values):
             text = f"column '{name}': counts the rows; if it is a row number, add it to data.drop"
     if text:
         yield Pitfall(name="identifier", column=name, text=text)
