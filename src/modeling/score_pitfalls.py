@@ -13,6 +13,7 @@ from typing import Any
 from record.notes import Pitfall
 
 PERFECT = 0.999  # of scores of which 1 is the best
+SURE = 2  # standard deviations, beyond which it is not noise, where too few folds leave an interval too wide
 LOST = 0.5  # of what a model has learned beyond the baseline, that it may lose on rows that it did not learn from
 FEW_ROWS = 30  # test rows, of which a share is known to within ±0.18
 FEW_OF_CLASS = 5  # test rows of a class
@@ -32,7 +33,8 @@ class Scores:
 def score_pitfalls(scores: Scores, target: list[Any], task: str) -> Iterator[Pitfall]:
     """What a person should know before the score is believed; `target` is that of the test rows."""
     name, mean, gain = scores.name, fmean(scores.folds), fmean(scores.folds) - scores.baseline
-    margin, spread = margin_of(scores.folds), max(scores.folds) - min(scores.folds)
+    margin = min(margin_of(scores.folds), SURE * stdev(scores.folds))
+    spread = max(scores.folds) - min(scores.folds)
     shown = f"{name} {mean:.3f} over {len(scores.folds)} folds"
     if is_perfect(scores):
         text = f"{shown} and {scores.test:.3f} on the test rows: look for a column that knows the target"
