@@ -24,6 +24,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("package", metavar="PACKAGE", type=Path, help="the folder of a package")
     parser.add_argument("input", metavar="INPUT", type=Path, help="a .csv, .tsv (both also with .gz) or .parquet file")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="the .csv or .parquet file to write")
+    key = "the public key of who must have signed the package; may be repeated, one of them is enough"
+    parser.add_argument("--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=key)
+    trust = "load a package that neither this repository nor a key vouches for: its model may run any code"
+    parser.add_argument("--trust-unvouched", action="store_true", help=trust)
     return parser.parse_args()
 
 
@@ -46,7 +50,7 @@ def main() -> None:
     from modeling.loading import load_model
     from modeling.scoring import score_file
 
-    loaded = load_model(asked.package)
+    loaded = load_model(asked.package, keys=asked.keys, trust_unvouched=asked.trust_unvouched)
     rows = score_file(asked.input, asked.output, loaded)
     say(f"{asked.output}: {rows:,} rows scored with {loaded.manifest.name} {loaded.manifest.version}")
 

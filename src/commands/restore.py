@@ -24,6 +24,8 @@ def run(version: str, fresh_env: bool) -> Result:
     requirements = source.read(source.folder / models.REQUIREMENTS) or b""
     with whole_model(source, manifest, fresh_env) as model:
         models.write_package(source.folder, model, manifest, requirements)
+    if signature := source.read(source.folder / models.SIGNATURE):
+        write(source.folder / models.SIGNATURE, signature)
     keep_in_cache(source.folder / models.MODEL, manifest.model.md5)
     refuse_if(models.check_package(models.read_package(source.folder), source.name)[1])
     models.keep_others(read_parameters().package.version)
