@@ -28,8 +28,9 @@ class Witness:
 
     def line(self) -> str:
         """The testimony as a person reads it."""
-        who = self.by if self.kind == "tagged" else f"by {short(self.by) or 'a key that it does not name'}"
-        return f"{self.says} {who}{'' if self.checked or self.kind == 'tagged' else f' ({NAME_IT})'}"
+        if self.kind == "tagged":
+            return f"{self.says} {self.by}"
+        return f"{self.says} by the key {short(self.by)} ({'checked' if self.checked else NAME_IT})"
 
 
 def hear(version: str, package: Package, tag: str | None, keys: Sequence[PublicKey]) -> tuple[list[Witness], list[str]]:

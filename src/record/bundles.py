@@ -27,7 +27,7 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 HASHES: dict[str, HashAlgorithm] = {"secp256r1": SHA256(), "secp384r1": SHA384(), "secp521r1": SHA512()}
-CURVES = "expected one on the curve P-256, P-384 or P-521; openssl ecparam -genkey -noout -name prime256v1 -out {}"
+CURVES = "expected one on the curve P-256, P-384 or P-521; openssl ecparam -genkey -noout -name prime256v1 -out new-key.pem"
 
 
 class Part(BaseModel):
@@ -106,7 +106,7 @@ def read_public_key(path: Path) -> PublicKey:
         make = "openssl ec -in key.pem -pubout -out team.pub makes it of a private one"
         raise Problem(f"{path}: is not a public key in PEM; {make}") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
-        raise Problem(f"{path}: is a key of another kind; {CURVES.format('key.pem')}")
+        raise Problem(f"{path}: is a key of another kind; {CURVES}")
     return PublicKey(str(path), key)
 
 
@@ -121,7 +121,7 @@ def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     except (ValueError, UnsupportedAlgorithm):
         raise Problem(f"{path}: is not a private key in PEM, or the passphrase is another") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in HASHES:
-        raise Problem(f"{path}: is a key of another kind; {CURVES.format(path)}")
+        raise Problem(f"{path}: is a key of another kind; {CURVES}")
     return key
 
 
