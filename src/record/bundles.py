@@ -27,7 +27,9 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 HASHES: dict[str, HashAlgorithm] = {"secp256r1": SHA256(), "secp384r1": SHA384(), "secp521r1": SHA512()}
-CURVES = "expected one on the curve P-256, P-384 or P-521; openssl ecparam -genkey -noout -name prime256v1 -out new-key.pem"
+CURVES = (
+    "expected one on the curve P-256, P-384 or P-521; openssl ecparam -genkey -noout -name prime256v1 -out new-key.pem"
+)
 
 
 class Part(BaseModel):
@@ -37,7 +39,7 @@ class Part(BaseModel):
 
 
 class _PublicKey(Part):
-    hint: str = ""
+    hint: str = "unnamed"
 
 
 class _Material(Part):

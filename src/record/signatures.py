@@ -79,10 +79,10 @@ def _root(files: Mapping[str, str]) -> str:
 
 
 def check_signature(package: Package, keys: Sequence[PublicKey] = ()) -> tuple[str, list[str]]:
-    """The fingerprint of the key that a signature names, and every reason why it does not vouch for the package.
+    """The fingerprint of the key that signed, and every reason why the signature does not vouch for the package.
 
-    Whether it covers these files is checked in any case; who made it only where keys are named, and where several
-    are, one of them is enough.
+    Whether it covers these files is checked in any case. Who made it is checked where keys are named, of which one is
+    enough; otherwise the fingerprint is what the signature claims.
     """
     if SIGNATURE not in package.texts:
         named = ", ".join(key.path for key in keys)
@@ -94,17 +94,19 @@ def check_signature(package: Package, keys: Sequence[PublicKey] = ()) -> tuple[s
         return "", [f"{SIGNATURE}: is not a signature of OpenSSF Model Signing v1.0 over the SHA-256 of files"]
     except Problem as problem:
         return "", list(problem.lines)
-    return signed.hint, [*_wrong_key(signed, keys), *_not_covered(statement, files_of(package))]
+    signer = bundles.signer_of(signed, keys)
+    problems = list(_not_covered(statement, files_of(package)))
+    if signer is None:
+        problems = [*_wrong_keys(signed, keys), *problems]
+    return signer.fingerprint if signer else signed.hint, problems
 
 
-def _wrong_key(signed: bundles.Signed, keys: Sequence[PublicKey]) -> Iterator[str]:
-    if not keys or bundles.signer_of(signed, keys):
-        return
+def _wrong_keys(signed: bundles.Signed, keys: Sequence[PublicKey]) -> Iterator[str]:
     for key in keys:
         if key.fingerprint == signed.hint:
             yield f"{SIGNATURE}: names the key of {key.path}, but was changed since, or was never made with it"
         else:
-            yield f"{SIGNATURE}: was not made with {key.path} ({key.fingerprint}), but with {signed.hint or 'another'}"
+            yield f"{SIGNATURE}: was not made with {key.path} ({key.fingerprint}), but with {signed.hint}"
 
 
 def _not_covered(statement: _Statement, files: Mapping[str, str]) -> Iterator[str]:

@@ -38,9 +38,11 @@ def refuse_unvouched(folder: Path, package: Package, keys: Iterable[Path] = ()) 
     root = os.environ.get("DVC_ROOT")  # an experiment in a temporary folder belongs to the repository it came from
     places = [TOP, Path(root)] if root else [TOP]
     if not any(is_known(package.texts[MANIFEST], place) for place in places):
+        cut = git.what_is_cut(TOP)
         raise UnvouchedError(
             f"{folder}: nobody vouches for it: no commit, tag or experiment of this repository holds its {MANIFEST}, "
             "and it was not packaged in this clone",
+            *([f"of this clone {cut}"] if cut else []),
             "merge the commit that holds it; or, where it is signed, name the signer's key: --key team.pub; "
             "or, if you know where it comes from, --trust-unvouched (in Python, keys=[...] or trust_unvouched=True)",
         )
