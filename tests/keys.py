@@ -1,4 +1,4 @@
-"""Keys that tests sign with, and bundles that somebody changed."""
+"""Keys that tests sign with, bundles that somebody changed, and the published form of a bundle."""
 
 import base64
 import json
@@ -32,3 +32,27 @@ def with_payload(bundle: bytes, payload: bytes) -> bytes:
     document = json.loads(bundle)
     document["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
     return json.dumps(document).encode()
+
+
+# The published forms: sigstore/protobuf-specs, in-toto/attestation, and the predicate of sigstore/model-transparency.
+TEXT, DIGEST = {"type": "string"}, {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+
+def strict(**properties: Any) -> dict[str, Any]:
+    """The schema of an object with these keys and no other."""
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
+def one(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": 1}
+
+
+BUNDLE = strict(
+    mediaType={"const": "application/vnd.dev.sigstore.bundle.v0.3+json"},
+    verificationMaterial=strict(publicKey=strict(hint=DIGEST), tlogEntries={"type": "array", "maxItems": 0}),
+    dsseEnvelope=strict(
+        payload={"type": "string", "pattern": "^[A-Za-z0-9+/]+=*$"},
+        payloadType={"const": "application/vnd.in-toto+json"},
+        signatures=one(strict(sig={"type": "string", "pattern": "^[A-Za-z0-9+/]+=*$"}, keyid={"const": ""})),
+    ),
+)

@@ -107,11 +107,6 @@ class Attestation:
         others = [outcome.uri for outcome in outcomes if outcome.annotations.get("identical") is not True]
         return files or others
 
-    def where_and_when(self) -> str:
-        """The kind of machine, and the day."""
-        details = self.statement.predicate.runDetails
-        return f"on {details.builder.version.get('platform')}, {details.metadata.finishedOn.partition('T')[0]}"
-
 
 def attestations_of(version: str, problems: list[str]) -> Iterator[Attestation]:
     """The attestations of a version that are here; one that is not readable becomes a problem."""

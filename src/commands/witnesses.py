@@ -24,7 +24,9 @@ class Witness:
     says: str
     by: str  # the fingerprint of a key, or a name
     checked: bool
-    identical: bool | None = None  # of a rebuild
+    identical: bool | None = None  # of a rebuild, as are the next two
+    machine: dict[str, str] | None = None
+    finished: str | None = None
 
     def line(self) -> str:
         """The testimony as a person reads it."""
@@ -59,9 +61,10 @@ def _of_rebuild(attestation: Attestation, files: dict[str, str], key: PublicKey 
     else:
         says = f"not byte for byte ({', '.join(differs)})" if differs else "byte for byte"
     identical = attestation.expected == files and not differs
-    by = key.fingerprint if key else attestation.signed.hint
-    said = f"{says} {attestation.where_and_when()},"
-    return Witness("rebuilt", said, by, checked=key is not None, identical=identical)
+    by, details = key.fingerprint if key else attestation.signed.hint, attestation.statement.predicate.runDetails
+    machine, finished = details.builder.version, details.metadata.finishedOn
+    said = f"{says} on {machine.get('platform')}, {finished.partition('T')[0]},"
+    return Witness("rebuilt", said, by, key is not None, identical, machine, finished)
 
 
 def signer_of_tag(tag: str, problems: list[str]) -> Witness | None:

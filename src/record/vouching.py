@@ -59,6 +59,6 @@ def _is_in_history(manifest: bytes, place: Path) -> bool:
     if blob is None:
         return False
     head = ["HEAD"] if git.commit_of("HEAD", place) else []  # -m: also what only a merge brought
-    walk = ("-c", "log.showRoot=true", "log", "-1", "-m", "--full-history", "--format=%H", f"--find-object={blob}")
+    walk = ("-c", "log.showRoot=true", "log", "-1", "-m", "--format=%H", f"--find-object={blob}")
     found = git.ask(*walk, *head, *MINE, "--", f":(glob){MODELS.as_posix()}/*/{MANIFEST}", cwd=place, no=())
     return bool(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from keys import payload_of, with_payload, write_key
+from keys import BUNDLE, DIGEST, TEXT, payload_of, strict, with_payload, write_key
 from projects import PACKAGE, VERSION, Project, append
 from tables import seal
 
@@ -146,53 +146,23 @@ def attest(project: Project, key: Path, *, clone: Path | None = None, differs: t
 
 
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
-SHA256 = {"type": "object", "properties": {"sha256": {"pattern": "^[0-9a-f]{64}$"}}, "required": ["sha256"]}
+URI, MANY = {"type": "string", "format": "uri", "pattern": "^[a-z]+:"}, {"type": "array", "minItems": 1}
 DESCRIPTOR = {"type": "object", "anyOf": [{"required": [key]} for key in ("uri", "digest", "content")]}
-NAMED = {"type": "object", "properties": {"name": {"type": "string"}, "digest": SHA256}, "required": ["name", "digest"]}
-# https://slsa.dev/spec/v1.0/provenance: what must be there, and no other key.
-PROVENANCE = {
-    "required": ["_type", "subject", "predicateType", "predicate"],
-    "properties": {
-        "_type": {"const": "https://in-toto.io/Statement/v1"},
-        "subject": {"type": "array", "items": NAMED, "minItems": 1},
-        "predicateType": {"const": "https://slsa.dev/provenance/v1"},
-        "predicate": {
-            "required": ["buildDefinition", "runDetails"],
-            "properties": {
-                "buildDefinition": {
-                    "required": ["buildType", "externalParameters"],
-                    "properties": {
-                        "buildType": {"type": "string", "format": "uri"},
-                        "externalParameters": {"type": "object"},
-                        "resolvedDependencies": {"type": "array", "items": DESCRIPTOR},
-                    },
-                    "additionalProperties": False,
-                },
-                "runDetails": {
-                    "required": ["builder"],
-                    "properties": {
-                        "builder": {
-                            "required": ["id"],
-                            "properties": {
-                                "id": {"type": "string", "format": "uri"},
-                                "version": {"type": "object", "additionalProperties": {"type": "string"}},
-                            },
-                            "additionalProperties": False,
-                        },
-                        "metadata": {
-                            "properties": {"startedOn": TIME, "finishedOn": TIME},
-                            "additionalProperties": False,
-                        },
-                        "byproducts": {"type": "array", "items": DESCRIPTOR},
-                    },
-                    "additionalProperties": False,
-                },
-            },
-            "additionalProperties": False,
-        },
-    },
-    "additionalProperties": False,
-}
+PROVENANCE = strict(  # https://slsa.dev/spec/v1.0/provenance
+    _type={"const": "https://in-toto.io/Statement/v1"},
+    subject=MANY | {"items": strict(name=TEXT, digest=strict(sha256=DIGEST))},
+    predicateType={"const": "https://slsa.dev/provenance/v1"},
+    predicate=strict(
+        buildDefinition=strict(
+            buildType=URI, externalParameters={"type": "object"}, resolvedDependencies=MANY | {"items": DESCRIPTOR}
+        ),
+        runDetails=strict(
+            builder=strict(id=URI, version={"type": "object", "additionalProperties": TEXT}),
+            metadata=strict(startedOn=TIME, finishedOn=TIME),
+            byproducts=MANY | {"items": DESCRIPTOR},
+        ),
+    ),
+)
 
 
 def test_an_attestation_is_slsa_provenance_of_the_files_the_commit_the_data_and_the_packages(
@@ -200,6 +170,7 @@ def test_an_attestation_is_slsa_provenance_of_the_files_the_commit_the_data_and_
 ) -> None:
     path = attest(here, key)
     statement, manifest = payload_of(path.read_bytes()), json.loads((FOLDER / MANIFEST).read_bytes())
+    Draft202012Validator(BUNDLE).validate(json.loads(path.read_bytes()))
     Draft202012Validator(PROVENANCE).validate(statement)
     used = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     fingerprint = read_public_key(key.with_suffix(".pub")).fingerprint
@@ -230,6 +201,9 @@ def test_verify_lists_who_rebuilt_it_where_when_and_with_which_result(here: Proj
     assert all(f", {day}, by the key " in line for line in rebuilt.values())
     differing = rebuilt[f"{short['they']} (not checked: --key names a key)"]
     assert differing.startswith(said.format("not byte for byte (model.joblib)"))
+    facts = {w["by"][:8]: w for w in verify.run([]).facts[0]["witnesses"] if w["kind"] == "rebuilt"}
+    assert {by: fact["identical"] for by, fact in facts.items()} == {short["us"]: True, short["they"]: False}
+    assert facts[short["us"]]["machine"].keys() == {"platform", "processor", "python"}
     subject = {file["name"]: file["digest"]["sha256"] for file in payload_of(theirs.read_bytes())["subject"]}
     assert subject[MODEL] not in (FOLDER / SUMS).read_text()
 

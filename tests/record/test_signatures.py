@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from keys import CURVES, PEM, payload_of, with_payload, write_key
+from keys import BUNDLE, CURVES, DIGEST, PEM, TEXT, one, payload_of, strict, with_payload, write_key
 from manifests import changed
 
 from record import bundles, signatures
@@ -167,27 +167,6 @@ def test_no_changed_byte_of_a_signature_changes_what_is_vouched_for(at: int, val
     assert payload_of(changed_bytes) == payload_of(SIGNED)
 
 
-# The published forms: sigstore/protobuf-specs, in-toto/attestation, and the predicate of sigstore/model-transparency.
-TEXT, DIGEST = {"type": "string"}, {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-
-
-def strict(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
-
-
-def one(item: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": item, "minItems": 1, "maxItems": 1}
-
-
-BUNDLE = strict(
-    mediaType={"const": "application/vnd.dev.sigstore.bundle.v0.3+json"},
-    verificationMaterial=strict(publicKey=strict(hint=DIGEST), tlogEntries={"type": "array", "maxItems": 0}),
-    dsseEnvelope=strict(
-        payload={"type": "string", "pattern": "^[A-Za-z0-9+/]+=*$"},
-        payloadType={"const": "application/vnd.in-toto+json"},
-        signatures=one(strict(sig={"type": "string", "pattern": "^[A-Za-z0-9+/]+=*$"}, keyid={"const": ""})),
-    ),
-)
 MODEL_SIGNATURE = strict(
     _type={"const": "https://in-toto.io/Statement/v1"},
     subject=one(strict(name=TEXT, digest=strict(sha256=DIGEST))),
