@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "data/raw/penguins_v1.0.0.parquet",
     ),
     "restore": ("Put a version's bytes back under models/: from the cache, the remote, or by rebuilding.", "v1.0.0"),
+    "sign": ("Sign a package with a key of yours, in the form of OpenSSF Model Signing.", "v1.0.0 --key key.pem"),
     "release": ("Freeze the current version under a Git tag, once HEAD holds all that made it.", ""),
     "rebuild": ("Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0"),
     "contract": ("Draft data/contract.yaml, which says what the raw table must be like, from a snapshot.", ""),
@@ -39,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog = f"example: python src/lineage.py {verb} {example}".rstrip()
         verbs[verb] = subparsers.add_parser(verb, help=does, description=does, epilog=epilog)
         verbs[verb].add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
-    for verb in ("show", "restore", "rebuild"):
+    for verb in ("show", "restore", "sign", "rebuild"):
         verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
     also = "also those of Git's history alone"
     verbs["list"].add_argument("--all", dest="everywhere", action="store_true", help=also)
@@ -53,6 +54,15 @@ def make_parser() -> argparse.ArgumentParser:
         verbs[verb].add_argument("--fresh-env", action="store_true", help=fresh)
     snapshot = "a table in a format of data.path, which is the default"
     verbs["contract"].add_argument("table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
+    public = "a public key that must have signed; may be repeated, one of them is enough"
+    verbs["verify"].add_argument(
+        "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public
+    )
+    attest = "sign what came out, whichever it is, into attestations/"
+    verbs["rebuild"].add_argument("--attest", action="store_true", help=attest)
+    for verb in ("sign", "rebuild"):
+        private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
+        verbs[verb].add_argument("--key", metavar="PEM", type=Path, required=verb == "sign", help=private)
     return parser
 
 

@@ -5,6 +5,7 @@ with what `dvc.lock` records and with what the other stages noted, and refuses w
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -248,6 +249,14 @@ def _worth(document: Manifest) -> int:
     return 2 if record and not record.dirty else 1
 
 
+def leave_note(document: Manifest) -> None:
+    """Note in Git's own folder that this clone made the package, so that it can be loaded before it is committed."""
+    name = hashlib.sha256(document.to_bytes()).hexdigest()
+    root = os.environ.get("DVC_ROOT")  # in a temporary copy, the repository that it was copied from
+    for place in (None, Path(root)) if root else (None,):
+        git.leave_note(name, f"{document.name} {document.version}", place)
+
+
 def main() -> None:
     """Write models/<version>/ from the candidate."""
     parser = argparse.ArgumentParser(prog="package.py", description="Put the candidate into its versioned package.")
@@ -265,6 +274,7 @@ def main() -> None:
     current = models.current_manifest(folder)
     kept = refuse_to_change_a_release(new, current) or with_first_record(new, current)
     models.write_package(folder, candidate / notes.MODEL, kept, REQUIREMENTS.read_bytes())
+    leave_note(kept)
     models.keep_others(settings.package.version)
     done = "holds this lineage already" if kept is current else "packaged"
     say(f"{folder}: {done} (sha256 of the model: {kept.model.sha256[:12]}…)")

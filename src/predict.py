@@ -33,6 +33,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="the .csv or .parquet file to write")
     parser.add_argument("--strict", action="store_true", help="write nothing if rows differ from those of training")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the facts as JSON, for a program")
+    key = "the public key of who must have signed the package; may be repeated, one of them is enough"
+    parser.add_argument("--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=key)
+    trust = "load a package that neither this repository nor a key vouches for: its model may run any code"
+    parser.add_argument("--trust-unvouched", action="store_true", help=trust)
     return parser.parse_args()
 
 
@@ -71,7 +75,7 @@ def main() -> None:
     from modeling.loading import load_model
     from modeling.scoring import DiffersError, score_file
 
-    loaded = load_model(asked.package)
+    loaded = load_model(asked.package, keys=asked.keys, trust_unvouched=asked.trust_unvouched)
     try:
         rows, tells = score_file(asked.input, asked.output, loaded, is_strict=asked.strict)
     except DiffersError as refusal:

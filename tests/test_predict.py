@@ -10,7 +10,7 @@ from tables import PENGUINS, seal, write_package_of
 
 from record.models import read_manifest_of
 
-PREDICT = f"python {CHECKOUT / 'src/predict.py'} models/{VERSION}"
+PREDICT = f"python {CHECKOUT / 'src/predict.py'} --trust-unvouched models/{VERSION}"
 
 
 @pytest.fixture(scope="module")

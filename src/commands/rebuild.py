@@ -8,14 +8,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from commands.attestations import Outcome, now, write_attestation
 from commands.processes import Commands, scratch_clone
 from commands.result import Result, table
 from commands.versions import Version, commit_that_made, find_version
 from record import models, tracking
+from record.bundles import read_private_key
 from record.checksums import md5_of
 from record.comparison import compare
 from record.environment import REQUIREMENTS
@@ -24,22 +26,21 @@ from record.problem import Problem, say
 from record.tracking import LOCK, Stage
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Whether a file came out as it is recorded, and if not, the likely cause."""
-
-    path: str
-    identical: bool
-    cause: str | None
-
-
-def run(version: str, fresh_env: bool) -> Result:
-    """Run the pipeline of a version again and compare all that it made."""
-    found = find_version(version)
+def run(version: str, fresh_env: bool, *, attest: bool = False, key: Path | None = None) -> Result:
+    """Run the pipeline of a version again and compare all that it made; where asked to, sign what came out."""
+    if attest != (key is not None):
+        raise Problem("--attest and --key belong together: python src/lineage.py rebuild VERSION --attest --key me.pem")
+    private = read_private_key(key) if key else None
+    found, started = find_version(version), now()
     asked = Version(found.name, commit_that_made(found))
     with rebuilt(asked, fresh_env) as clone:
         outcomes = list(compare_outs(asked, clone))
-    return report(asked, outcomes)
+        path = write_attestation(asked, clone, outcomes, private, started) if private else None
+    result = report(asked, outcomes)
+    if path is None:
+        return result
+    line = f"{path}: signed; commit it, and push it to where the version comes from"
+    return replace(result, facts=result.facts | {"attestation": path.as_posix()}, lines=[*result.lines, line])
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from commands.processes import fetched
 from commands.rebuild import rebuilt
 from commands.result import Result
 from commands.versions import Version, commit_that_made, commits_holding, find_version
-from record import models, tracking
+from record import git, models, tracking
 from record.checksums import digest
 from record.files import write
 from record.manifest import Manifest
+from record.models import Package
 from record.parameters import read_parameters
 from record.problem import Problem, refuse_if, say
+from record.signatures import check_signature
 
 
 def run(version: str, fresh_env: bool) -> Result:
@@ -24,11 +26,23 @@ def run(version: str, fresh_env: bool) -> Result:
     requirements = source.read(source.folder / models.REQUIREMENTS) or b""
     with whole_model(source, manifest, fresh_env) as model:
         models.write_package(source.folder, model, manifest, requirements)
+    bring_signature(source)
     keep_in_cache(source.folder / models.MODEL, manifest.model.md5)
     refuse_if(models.check_package(models.read_package(source.folder), source.name)[1])
     models.keep_others(read_parameters().package.version)
     facts = {"version": source.name, "commit": source.commit, "model": manifest.model.sha256}
     return Result(facts, [f"{source.folder}: restored from commit {source.commit}, and intact"])
+
+
+def bring_signature(source: Version) -> None:
+    """Put back the signature of these files, of the version's commit or of HEAD, as one is signed after its release."""
+    path = source.folder / models.SIGNATURE
+    package = models.read_package(source.folder)
+    found = (content for commit in (str(source.commit), "HEAD") if (content := git.read_blob(commit, path)))
+    for content in (package.texts.get(models.SIGNATURE), *found):
+        if content and not check_signature(Package({models.SIGNATURE: content}, package.digests))[1]:
+            write(path, content)
+            return
 
 
 def keep_in_cache(model: Path, md5: str) -> None:

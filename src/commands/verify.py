@@ -3,8 +3,8 @@
 What Git or DVC cannot say, because there is no Git here or the clone is cut, is named too, and never counts as a yes.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 from shutil import copyfileobj
@@ -15,7 +15,9 @@ from commands import versions
 from commands.processes import fetched
 from commands.result import Result, table
 from commands.versions import Version, find_version
+from commands.witnesses import Witness, hear
 from record import git, models, tracking
+from record.bundles import PublicKey, read_public_key
 from record.comparison import decisive_files, short
 from record.manifest import Manifest
 from record.models import Package
@@ -32,28 +34,28 @@ class Findings:
 
     problems: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    witnesses: list[Witness] = field(default_factory=list)
 
 
-def run(names: list[str]) -> Result:
-    """Verify the named versions, or all that are under models/."""
+def run(names: list[str], keys: Sequence[Path] = ()) -> Result:
+    """Verify the named versions, or all that are under models/; where keys are named, one of them must have signed."""
     asked = names or models.versions()
     if not asked:
         raise Problem(f"{models.MODELS}/: there is no package; dvc repro makes one")
-    found = {name: verify(find_version(name)) for name in asked}
-    facts = [
-        {"version": name, "holds": not f.problems, "problems": f.problems, "unchecked": f.unchecked}
-        for name, f in found.items()
-    ]
+    named = [read_public_key(path) for path in keys]
+    found = {name: verify(find_version(name), keys=named) for name in asked}
+    facts = [{"version": name, "holds": not f.problems, **asdict(f)} for name, f in found.items()]
     rows = []
     for name, findings in found.items():
         fine = "checksums, manifest, dvc.lock and Git agree"
         if findings.unchecked:
             fine = f"checksums, manifest and dvc.lock agree; not checked: {'; '.join(findings.unchecked)}"
         rows += [("FAILED" if findings.problems else "ok", name, line) for line in findings.problems or [fine]]
+        rows += [(witness.kind, name, witness.line()) for witness in findings.witnesses]
     return Result(facts, table(rows), holds=not any(f.problems for f in found.values()))
 
 
-def verify(version: Version, holder: str | None = None) -> Findings:
+def verify(version: Version, holder: str | None = None, keys: Sequence[PublicKey] = ()) -> Findings:
     """Check one version; `holder` is a commit that must hold all that made it, by default the one it records."""
     findings = Findings(list(check_folder(version)))
     if findings.problems:
@@ -69,6 +71,9 @@ def verify(version: Version, holder: str | None = None) -> Findings:
         check_commit(manifest, holder or (released if is_released else None), findings)
         if released and not is_released:
             findings.problems += check_claim(version, models.release_tag(manifest), released)
+        tag = models.release_tag(manifest) if is_released else None
+        findings.witnesses, problems = hear(version.name, package, tag, keys)
+        findings.problems += problems
     findings.problems = list(dict.fromkeys(findings.problems))
     return findings
 
@@ -80,7 +85,7 @@ def check_folder(version: Version) -> Iterator[str]:
     if version.folder.is_symlink() or models.MODELS.is_symlink():
         yield f"{version.folder}: is a symbolic link, which is not followed; put the folder itself there"
         return
-    expected = {*models.CHECKED, models.SUMS, *models.WRITTEN_BY_DVC}
+    expected = {*models.CHECKED, models.SUMS, models.SIGNATURE, *models.WRITTEN_BY_DVC}
     for name in sorted({path.name for path in version.folder.iterdir()} - expected):
         yield f"{name!r} is not part of a package; remove it"
 
@@ -93,7 +98,7 @@ def open_file(version: Version, name: str, md5: str | None) -> BinaryIO:
     if name != models.MODEL:
         kept = git.read_blob(version.commit, path)
         if kept is None:
-            raise Problem(f"{path}: missing from commit {version.commit}")
+            raise models.MissingFileError(f"{path}: missing from commit {version.commit}")
         return BytesIO(kept)
     with fetched(path, version.commit) as model, model.open("rb") as content:
         copy = TemporaryFile()  # noqa: SIM115 - the caller closes it

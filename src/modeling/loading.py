@@ -8,6 +8,7 @@ is loaded, whoever swaps the file meanwhile. This is hardening against a tampere
 import inspect
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from io import BytesIO
@@ -23,8 +24,9 @@ from sklearn.pipeline import Pipeline
 from record import git
 from record.environment import same_version
 from record.manifest import Environment, Manifest
-from record.models import MODEL, MissingFileError, check_package, read_package
+from record.models import MODEL, MissingFileError, Package, check_package, read_package
 from record.problem import Problem
+from record.vouching import refuse_unvouched
 
 SOURCES = Path(__file__).parent.parent
 
@@ -91,14 +93,19 @@ class Loaded:
     manifest: Manifest
 
 
-def load_model(path: Path) -> Loaded:
-    """Load the model of the package in a folder, once the package is intact and this environment is its own.
+def load_model(path: Path, *, keys: Sequence[Path] = (), trust_unvouched: bool = False) -> Loaded:
+    """Load the model of a package that is intact and vouched for, in the environment that made it.
+
+    Where `keys` names public keys, one of them must have signed the package; otherwise this repository must know it.
 
     Raises:
-        PackageNotFoundError, NotIntactError, EnvironmentDiffersError, ForbiddenError
+        PackageNotFoundError, NotIntactError, UnvouchedError, EnvironmentDiffersError, ForbiddenError
     """
-    manifest, content = read_intact(Path(path))
+    manifest, package = read_intact(Path(path))
+    if keys or not trust_unvouched:
+        refuse_unvouched(Path(path), package, keys)
     check_versions(manifest.environment)
+    content = package.texts[MODEL]
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
@@ -112,8 +119,8 @@ def load_model(path: Path) -> Loaded:
     return Loaded(model, manifest)
 
 
-def read_intact(folder: Path) -> tuple[Manifest, bytes]:
-    """The manifest and the bytes of the model, from one reading of the package's files, which were all checked."""
+def read_intact(folder: Path) -> tuple[Manifest, Package]:
+    """A package and its manifest, from one reading of its files, which were all checked."""
     try:
         package = read_package(folder, with_model=True)
     except MissingFileError as problem:
@@ -123,7 +130,7 @@ def read_intact(folder: Path) -> tuple[Manifest, bytes]:
         raise PackageNotFoundError(*(line for problem in missing for line in problem.lines))
     if problems or manifest is None:
         raise NotIntactError(*problems)
-    return manifest, package.texts[MODEL]
+    return manifest, package
 
 
 def check_versions(environment: Environment) -> None:

@@ -52,8 +52,24 @@ def _run(
     *arguments: str, cwd: Path | None = None, no: Iterable[int] = (), content: bytes | None = None
 ) -> bytes | None:
     """What a command prints; None where it ends with a status that means no."""
+    done = _end_of(*arguments, cwd=cwd, content=content)
+    if done.returncode == 0:
+        return done.stdout
+    if done.returncode in no:
+        return None
+    said = _lines(done.stderr)
+    raise CannotAsk(f"Git cannot answer about {cwd or Path.cwd()}:", *(said or [f"git {arguments[0]} failed"]))
+
+
+def _lines(stderr: bytes) -> list[str]:
+    return [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+
+
+def _end_of(
+    *arguments: str, cwd: Path | None = None, content: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "--no-optional-locks", *arguments],  # a kill must not leave a lock on the index
             cwd=cwd,
             env=environment(LC_ALL="C", GIT_TERMINAL_PROMPT="0"),
@@ -65,12 +81,6 @@ def _run(
         raise CannotAsk(
             "git: not found on the PATH, but this is a Git repository, and only Git knows what was released; install it"
         ) from None
-    if done.returncode == 0:
-        return done.stdout
-    if done.returncode in no:
-        return None
-    said = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-    raise CannotAsk(f"Git cannot answer about {cwd or Path.cwd()}:", *(said or [f"git {arguments[0]} failed"]))
 
 
 def ask(*arguments: str, cwd: Path | None = None, no: Iterable[int] = (1,)) -> str | None:
@@ -99,6 +109,12 @@ def commit_of_tag(tag: str, root: Path | None = None) -> str | None:
     if commit := commit_of(f"refs/tags/{tag}", root):
         return commit
     raise CannotAsk(f"{tag}: the tag exists, but Git cannot read what it names; git fsck says what is damaged")
+
+
+def verify_tag(tag: str) -> tuple[bool, list[str]]:
+    """Whether the signature of a tag is good by Git's own settings, and what Git's check says."""
+    done = _end_of("verify-tag", f"refs/tags/{tag}")
+    return done.returncode == 0, _lines(done.stderr)
 
 
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
@@ -170,6 +186,30 @@ def is_ancestor(commit: str, later: str) -> bool:
 def add(paths: Iterable[Path]) -> None:
     """Stage files to be committed."""
     ask("add", "--", *(path.as_posix() for path in paths), no=())
+
+
+def hash_of(content: bytes, root: Path | None = None) -> str | None:
+    """The hash by which Git knows a file's content, whether it has it or not; None where there is no repository."""
+    output = _run("hash-object", "--stdin", cwd=root, content=content) if has_repository(root) else None
+    return None if output is None else output.decode().strip()
+
+
+def _note(name: str, root: Path | None) -> Path | None:
+    folder = ask("rev-parse", "--git-common-dir", cwd=root, no=())
+    return None if folder is None else (root or Path.cwd()) / folder / "lineage" / name
+
+
+def has_note(name: str, root: Path | None = None) -> bool:
+    """Whether a note is in Git's own folder, which all worktrees share and which no clone, pull or archive brings."""
+    note = _note(name, root)
+    return note is not None and note.is_file()
+
+
+def leave_note(name: str, content: str, root: Path | None = None) -> None:
+    """Leave a note in Git's own folder; where there is no repository, there is none."""
+    if note := _note(name, root):
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(f"{content}\n", encoding="utf-8")
 
 
 def what_is_cut(root: Path | None = None) -> str | None:

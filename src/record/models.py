@@ -24,6 +24,7 @@ MODEL = "model.joblib"
 MANIFEST = "manifest.json"
 REQUIREMENTS = "requirements.txt"
 SUMS = "SHA256SUMS"
+SIGNATURE = "model.sig"  # where somebody signed the package
 POINTER = f"{MODEL}.dvc"  # keeps a version tracked by DVC that `dvc.lock` no longer names
 CHECKED = (MODEL, MANIFEST, REQUIREMENTS)  # what SHA256SUMS names
 KEPT_BY_GIT = (MANIFEST, REQUIREMENTS, SUMS)
@@ -104,12 +105,12 @@ def read_package(folder: Path, *, with_model: bool = False) -> Package:
 
 
 def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: bool = False) -> Package:
-    """Read and hash the four files of a package, each once.
+    """Read and hash the four files of a package, and its signature where there is one, each once.
 
     `opened` opens a file by its name; for the model it is also given the MD5 that the manifest records.
     """
     package = Package()
-    for name in (*KEPT_BY_GIT, MODEL):
+    for name in (*KEPT_BY_GIT, MODEL, SIGNATURE):
         try:
             with opened(name, _recorded_md5(package.texts) if name == MODEL else None) as file:
                 if name != MODEL or with_model:
@@ -118,7 +119,8 @@ def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: boo
         except CannotAsk:
             raise
         except Problem as problem:
-            package.unreadable[name] = problem
+            if name != SIGNATURE or not isinstance(problem, MissingFileError):
+                package.unreadable[name] = problem
     return package
 
 
@@ -165,7 +167,8 @@ def _check_sums(package: Package) -> Iterator[str]:
 def write_package(folder: Path, model: Path, manifest: Manifest, requirements: bytes) -> None:
     """Write a package, each file in one step and SHA256SUMS last, so that it is right only when all the others are.
 
-    The model is copied byte for byte: loading and dumping it again would change it.
+    The model is copied byte for byte: loading and dumping it again would change it. A signature of these very files is
+    kept, and one of others removed.
     """
     expected = manifest.model.sha256
     remove_unfinished(folder)
@@ -177,7 +180,10 @@ def write_package(folder: Path, model: Path, manifest: Manifest, requirements: b
                 raise Problem(f"{model}: changed while it was being packaged; run dvc repro again")
     write(folder / REQUIREMENTS, requirements)
     write(folder / MANIFEST, manifest.to_bytes())
-    write(folder / SUMS, format_sums({name: digest(folder / name).sha256 for name in CHECKED}))
+    sums = format_sums({name: digest(folder / name).sha256 for name in CHECKED})
+    if not (folder / SUMS).is_file() or (folder / SUMS).read_bytes() != sums:
+        (folder / SIGNATURE).unlink(missing_ok=True)
+    write(folder / SUMS, sums)
 
 
 def keep_others(current: str) -> list[Path]:

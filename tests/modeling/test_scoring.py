@@ -27,7 +27,7 @@ SCORES = ["prediction", "probability_female", "probability_male"]
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     folder = tmp_path_factory.mktemp("packages") / "v1.0.0"
     write_package_of(folder)
-    return load_model(folder)
+    return load_model(folder, trust_unvouched=True)
 
 
 @pytest.fixture(autouse=True)

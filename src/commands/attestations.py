@@ -1,0 +1,211 @@
+"""Attestations: signed statements, kept by Git, of somebody who built a version again and says what came out.
+
+Each is SLSA provenance v1. Its subjects are the files as they came out of the rebuild, so a statement about one that
+differs is not about the package. A manifest that differs in `run` alone, which no two runs share, counts as the same.
+"""
+
+import hashlib
+import platform
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import Field, ValidationError
+
+from commands.versions import Version
+from record import bundles, git, models
+from record.bundles import STATEMENT_TYPE, Part, Signed, fingerprint_of
+from record.checksums import digest
+from record.files import write
+from record.manifest import Manifest, Sha256
+from record.problem import Problem
+
+FOLDER = Path("attestations")
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "https://dvc.org/doc/command-reference/repro"
+PROCESSORS = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a file came out as it is recorded, and if not, the likely cause."""
+
+    path: str
+    identical: bool
+    cause: str | None
+
+
+class _Digest(Part):
+    sha256: Sha256
+
+
+class _File(Part):
+    name: str
+    digest: _Digest
+
+
+class _Outcome(Part):
+    uri: str
+    annotations: dict[str, Any]
+
+
+class _Parameters(Part):
+    expected: dict[str, Sha256]
+
+
+class _Definition(Part):
+    externalParameters: _Parameters  # noqa: N815 - as the format has it
+
+
+class _Builder(Part):
+    version: dict[str, str]
+
+
+class _Metadata(Part):
+    finishedOn: str  # noqa: N815
+
+
+class _Details(Part):
+    builder: _Builder
+    metadata: _Metadata
+    byproducts: list[_Outcome]
+
+
+class _Predicate(Part):
+    buildDefinition: _Definition  # noqa: N815
+    runDetails: _Details  # noqa: N815
+
+
+class _Statement(Part):
+    type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
+    subject: list[_File]
+    predicateType: Literal["https://slsa.dev/provenance/v1"]  # noqa: N815
+    predicate: _Predicate
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """What somebody states of a rebuild; whether that person signed it is for the caller to check."""
+
+    signed: Signed
+    statement: _Statement
+
+    @property
+    def expected(self) -> dict[str, str]:
+        """The files of the package that was built again, name → SHA-256."""
+        return self.statement.predicate.buildDefinition.externalParameters.expected
+
+    def differing(self) -> list[str]:
+        """What did not come out as the package has it."""
+        made = {file.name: file.digest.sha256 for file in self.statement.subject}
+        files = [name for name, sha256 in self.expected.items() if made.get(name) != sha256]
+        outcomes = self.statement.predicate.runDetails.byproducts
+        others = [outcome.uri for outcome in outcomes if outcome.annotations.get("identical") is not True]
+        return files or others
+
+
+def attestations_of(version: str, problems: list[str]) -> Iterator[Attestation]:
+    """The attestations of a version that are here; one that is not readable becomes a problem."""
+    for path in sorted((FOLDER / version).glob("*.json")):
+        try:
+            with models.open_plain(path) as file:
+                signed = bundles.parse(models.read_text(file, str(path)), path.as_posix())
+            yield Attestation(signed, _Statement.model_validate_json(signed.payload))
+        except ValidationError:
+            problems.append(f"{path}: is not an attestation of a rebuild; remove it")
+        except Problem as problem:
+            problems += problem.lines
+
+
+def now() -> str:
+    """The time, as a statement gives it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_attestation(
+    version: Version, clone: Path, outcomes: Sequence[Outcome], key: ec.EllipticCurvePrivateKey, started: str
+) -> Path:
+    """Sign what came out of a rebuild, into the file of that version and key; returns its path."""
+    fingerprint = fingerprint_of(key.public_key())
+    statement = statement_of(version, clone, outcomes, fingerprint, started)
+    path = FOLDER / version.name / f"{fingerprint}.json"
+    write(path, bundles.sign(statement, key))
+    return path
+
+
+def statement_of(
+    version: Version, clone: Path, outcomes: Sequence[Outcome], fingerprint: str, started: str
+) -> dict[str, Any]:
+    """What came out of a rebuild of a version in a scratch clone, as SLSA provenance."""
+    made = models.read_manifest_of(clone / version.folder)
+    expected = expected_files(version)
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [_descriptor(name, sha256) for name, sha256 in made_files(version, clone, outcomes, expected)],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "package": f"{made.name}@{version.name}",
+                    "expected": expected,
+                    "params": made.params.model_dump(),
+                },
+                "resolvedDependencies": list(_dependencies(version, made)),
+            },
+            "runDetails": {
+                "builder": {"id": f"urn:sha256:{fingerprint}", "version": _machine(made)},
+                "metadata": {"startedOn": started, "finishedOn": now()},
+                "byproducts": [
+                    {"uri": outcome.path, "annotations": {"identical": outcome.identical, "cause": outcome.cause}}
+                    for outcome in outcomes
+                ],
+            },
+        },
+    }
+
+
+def expected_files(version: Version) -> dict[str, str]:
+    """The SHA-256 of each file of a committed package, by name."""
+    kept = {name: version.read(version.folder / name) or b"" for name in models.KEPT_BY_GIT}
+    hashed = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
+    return dict(sorted((hashed | {models.MODEL: version.manifest().model.sha256}).items()))
+
+
+def made_files(
+    version: Version, clone: Path, outcomes: Sequence[Outcome], expected: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The SHA-256 of each file of the package as it came out; of one that counts as the same, as it is recorded."""
+    same = {outcome.path for outcome in outcomes if outcome.identical}
+    for name, sha256 in expected.items():
+        path = version.folder / name
+        if path.as_posix() in same:
+            yield name, sha256
+        elif (clone / path).is_file():
+            yield name, digest(clone / path).sha256
+
+
+def _descriptor(name: str, sha256: str) -> dict[str, Any]:
+    return {"name": name, "digest": {"sha256": sha256}}
+
+
+def _dependencies(version: Version, made: Manifest) -> Iterator[dict[str, Any]]:
+    """The commit, the data and the packages that a rebuild used."""
+    remote = git.remote()
+    place = {"uri": f"git+{remote}@{version.commit}"} if remote else {}
+    yield place | {"name": "repository", "digest": {"gitCommit": version.commit}}
+    yield from (_descriptor(entry.path, entry.sha256) for entry in made.inputs)
+    yield _descriptor(models.REQUIREMENTS, made.environment.requirements_sha256)
+    yield from ({"uri": f"pkg:pypi/{name}@{number}"} for name, number in made.environment.packages.items())
+
+
+def _machine(made: Manifest) -> dict[str, str]:
+    """The kind of machine, as far as it can decide a byte."""
+    known = PROCESSORS.read_text(encoding="utf-8", errors="replace") if PROCESSORS.is_file() else ""
+    model = re.search(r"^model name\s*: (.+)$", known, flags=re.MULTILINE)
+    processor = model[1] if model else platform.processor()
+    return {"platform": made.run.platform, "processor": processor, "python": made.environment.python}
