@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "sign": ("Sign a package with a key of yours, in the form of OpenSSF Model Signing.", "v1.0.0 --key key.pem"),
     "release": ("Freeze the current version under a Git tag, once HEAD holds all that made it.", ""),
     "rebuild": ("Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0"),
+    "contract": ("Draft data/contract.yaml, which says what the raw table must be like, from a snapshot.", ""),
 }
 
 
@@ -60,6 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     for verb in ("sign", "rebuild"):
         private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
         verbs[verb].add_argument("--key", metavar="PEM", type=Path, required=verb == "sign", help=private)
+    snapshot = "a table in a format of data.path, which is the default"
+    verbs["contract"].add_argument("table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
     return parser
 
 

@@ -83,6 +83,8 @@ def hashes_now(stages: dict[str, Stage]) -> dict[str, str]:
 def is_data(path: str) -> bool:
     """Whether what no stage made is data: what DVC tracks, what is in data/, and what is not code elsewhere."""
     name = Path(path)
+    if name == notes.CONTRACT:  # says what the data must be, as code does
+        return False
     if "://" in path or tracking.is_inside(path, "data") or tracking.pointer_to(path, tracking.read_workspace):
         return "://" not in path
     if name.is_dir():

@@ -2,15 +2,22 @@
 
 The input's columns are compared with the features that the manifest names. The output has the input's columns, the
 prediction, for a classifier the probability of each class, and the version and SHA-256 of the model: in every row of a
-CSV, in the metadata of a Parquet file. It is made under the numeric settings that the model was made under.
+CSV, in the metadata of a Parquet file. It is made under the numeric settings that the model was made under. What the
+rows have that training never saw is named with counts, and refused with --strict.
 """
 
 import argparse
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from record.problem import Problem, refuse_if, run, say
 
-INPUTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+if TYPE_CHECKING:
+    from modeling.tells import Tell
+
 OUTPUTS = (".csv", ".parquet")
 
 
@@ -18,41 +25,73 @@ def parse_arguments() -> argparse.Namespace:
     """What to score, with which package, and where to write the result."""
     parser = argparse.ArgumentParser(
         prog="predict.py",
-        description="Score the rows of a CSV or Parquet file with a package, once it is verified.",
+        description="Score the rows of a table with a package, once it is verified.",
         epilog="example: python src/predict.py models/v1.0.0 data/raw/penguins_v1.0.0.parquet scored.csv",
     )
     parser.add_argument("package", metavar="PACKAGE", type=Path, help="the folder of a package")
-    parser.add_argument("input", metavar="INPUT", type=Path, help="a .csv, .tsv (both also with .gz) or .parquet file")
+    parser.add_argument("input", metavar="INPUT", type=Path, help="a table in a format that data.path may have")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="the .csv or .parquet file to write")
     key = "the public key of who must have signed the package; may be repeated, one of them is enough"
     parser.add_argument("--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=key)
     trust = "load a package that neither this repository nor a key vouches for: its model may run any code"
     parser.add_argument("--trust-unvouched", action="store_true", help=trust)
+    parser.add_argument("--strict", action="store_true", help="write nothing if rows differ from those of training")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print the facts as JSON, for a program")
     return parser.parse_args()
+
+
+def check_paths(source: Path, target: Path) -> None:
+    """Refuse an input that cannot be read, and an output that cannot be written, by their names."""
+    from record.parameters import COMPRESSED, FORMATS
+
+    also = f"{', '.join(COMPRESSED[1:-1])} or {COMPRESSED[-1]}"
+    kinds = f"a folder of Parquet files, or a .parquet, .feather, .csv or .tsv file (the last two also with {also})"
+    lines = [] if source.is_dir() or source.name.endswith(FORMATS) else [f"{source}: expected {kinds}"]
+    if not target.name.endswith(OUTPUTS):
+        lines.append(f"{target}: expected a file that ends in {' or '.join(OUTPUTS)}")
+    refuse_if(lines)
+    if not target.parent.is_dir():
+        raise Problem(f"{target.parent}: not found; make the folder, or name another output")
+    if target.resolve().is_relative_to(source.resolve()):
+        inside = "inside of " if source.is_dir() else ""
+        raise Problem(f"{target}: is {inside}the input, which is not overwritten; name another output")
+
+
+def facts(asked: argparse.Namespace, output: Path | None, rows: int | None, tells: "list[Tell]") -> dict[str, Any]:
+    """What a program is told; no output and no rows where nothing was written."""
+    written = output.as_posix() if output else None
+    warnings = [asdict(tell) for tell in tells]
+    return {"package": asked.package.as_posix(), "rows": rows, "output": written, "warnings": warnings}
 
 
 def main() -> None:
     """Load the package and score the file."""
     asked = parse_arguments()
-    refuse_if(
-        f"{path}: expected a file that ends in {' or '.join(formats)}"
-        for path, formats in ((asked.input, INPUTS), (asked.output, OUTPUTS))
-        if not path.name.endswith(formats)
-    )
-    if not asked.output.parent.is_dir():
-        raise Problem(f"{asked.output.parent}: not found; make the folder, or name another output")
-    if asked.output.resolve() == asked.input.resolve():
-        raise Problem(f"{asked.output}: is the input, which is not overwritten; name another output")
+    check_paths(asked.input, asked.output)
     from record.environment import start_with
     from record.models import read_manifest_of
 
     start_with(read_manifest_of(asked.package).environment.numeric)
     from modeling.loading import load_model
-    from modeling.scoring import score_file
+    from modeling.scoring import DiffersError, score_file
 
     loaded = load_model(asked.package, keys=asked.keys, trust_unvouched=asked.trust_unvouched)
-    rows = score_file(asked.input, asked.output, loaded)
+    try:
+        rows, tells = score_file(asked.input, asked.output, loaded, is_strict=asked.strict)
+    except DiffersError as refusal:
+        if asked.as_json:
+            show(facts(asked, None, None, refusal.tells))
+        raise
+    for tell in tells:
+        say(f"warning: {tell.text}")
+    if asked.as_json:
+        show(facts(asked, asked.output, rows, tells))
     say(f"{asked.output}: {rows:,} rows scored with {loaded.manifest.name} {loaded.manifest.version}")
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print facts."""
+    sys.stdout.write(f"{json.dumps(document, indent=2)}\n")
 
 
 if __name__ == "__main__":

@@ -22,37 +22,53 @@ def main() -> None:
     from record.environment import REQUIREMENTS, check_environment
 
     check_environment()
-    from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
-    from modeling.pitfalls import missing_targets, pitfalls_of, refuse_named
+    from modeling.breaches import check_contract
+    from modeling.checks import (
+        check_table,
+        count_rows,
+        prepared_columns,
+        profile_columns,
+        with_target,
+        without_unknown,
+    )
+    from modeling.pitfalls import missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
     from modeling.split import split
     from modeling.table import write_table
+    from record.contract import read_contract, widen
     from record.files import keep_only
-    from record.notes import PREPARED, PROFILE, TEST, TRAIN, Profile, Readings, note_cost
+    from record.notes import CONTRACT, PREPARED, PROFILE, TEST, TRAIN, Profile, Readings, note_cost, refuse_named
     from record.parameters import read_parameters
 
     parameters = read_parameters()
     data, settings = parameters.data, parameters.prepare
     used = {"data": data.model_dump(), "prepare": settings.model_dump(), "train.slices": parameters.train.slices}
-    source = Path(data.path)
-    readings = Readings.start(*files_of(source), REQUIREMENTS, params=used)
+    source, contract = Path(data.path), read_contract()
+    inputs = [*files_of(source), REQUIREMENTS, *([CONTRACT] if contract else [])]
+    readings = Readings.start(*inputs, params=used)
+    if contract:
+        data = widen(data, contract.missing_values)
+        parameters = parameters.model_copy(update={"data": data})
 
     raw = read_raw(source, data)
+    if contract:
+        check_contract(raw.table, contract, data.path)
     warnings = list(missing_targets(raw, data))
     for pitfall in warnings:  # before the table is refused for want of that class
         say(f"warning: {pitfall.text}")
     check_table(raw.table, parameters)
     rows = with_target(raw.table, data)
-    train, test = split(rows.select(prepared_columns(rows, parameters)), parameters)
+    parts = split(rows.select(prepared_columns(rows, parameters)), parameters)
+    train, test = without_unknown(*parts, parameters)
     found = pitfalls_of(rows, train, test, parameters)
     for pitfall in found:
         say(f"warning: {pitfall.text}")
     refuse_named([*warnings, *found], data.refuse)
     profile = Profile(
         rows=count_rows(raw.table, train, test, data),
-        columns=profile_columns(raw.table, parameters, raw.date_orders),
+        columns=profile_columns(raw.table, train, parameters, raw.date_orders),
         warnings=[*warnings, *found],
-        contract=None,
+        contract=contract.document() if contract else None,
         readings=readings.finish(),
     )
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from record.problem import run, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from record.parameters import Parameters
 
 
@@ -71,6 +73,16 @@ def summary(parameters: "Parameters", metrics: dict[str, Any]) -> str:
     return f"{parameters.train.estimator}: {name} {main['test']:.3f}, {folds}, baseline {main['baseline']:.3f}"
 
 
+def worst_groups(metrics: dict[str, Any]) -> "Iterator[str]":
+    """The group of each slice that scores least, in one line each."""
+    name = next(iter(metrics))
+    for column, groups in metrics.get("slices", {}).items():
+        scored = {group: found for group, found in groups.items() if found[name] is not None}
+        if scored:
+            worst = min(scored, key=lambda group: scored[group][name])
+            yield f"{column}: {name} is least for {worst}: {scored[worst][name]:.3f} ({scored[worst]['rows']} rows)"
+
+
 def main() -> None:
     """Read the prepared table; write the candidate model with its description, metrics.json and the plots' data."""
     folder = parse_arguments().folder
@@ -105,6 +117,9 @@ def main() -> None:
     check_memory(train, parameters, available_memory())
     with second_process(folder) as second:
         found = evaluate(train, test, parameters)
+        for pitfall in found.warnings:
+            say(f"warning: {pitfall.text}")
+        notes.refuse_named(found.warnings, parameters.data.refuse)
         nondeterminism = difference(second, train, parameters)
     behind = ["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(found.model, parameters)]
     description = notes.Description(
@@ -131,6 +146,8 @@ def main() -> None:
     if nondeterminism:
         say(f"warning: this model cannot be rebuilt byte for byte: {nondeterminism}")
     say(summary(parameters, found.metrics))
+    for line in worst_groups(found.metrics):
+        say(line)
     say(f"{notes.CANDIDATE / notes.MODEL}: {(notes.CANDIDATE / notes.MODEL).stat().st_size:,} bytes")
 
 

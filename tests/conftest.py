@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from projects import RELEASE, Project, built_once, clone_of_checkout
+from projects import CHECKOUT, RELEASE, Project, built_once, clone_of_checkout
+from ruamel.yaml import YAML
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
@@ -49,7 +50,18 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def template() -> Path:
+    """This checkout, for tests of what only the template has: its table and README, and rules for its own files.
+
+    A repository that was made from it has another name in params.yaml. There they are skipped, and the others hold.
+    """
+    if YAML(typ="safe").load(CHECKOUT / "params.yaml")["package"]["name"] != "penguins":
+        pytest.skip("is about the template's own table, README or requirements, which are replaced here")
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def fresh(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:  # noqa: ARG001
     """A clone in which nothing has run. Copy it."""
     folder = built_once(tmp_path_factory, "fresh", lambda folder: clone_of_checkout(folder / "project"))
     return Project(folder / "project")

@@ -49,14 +49,16 @@ def written(columns: Columns, delimiter: str = ",", footer: str = "") -> str:
 
 
 def with_index(columns: Columns) -> str:
-    pq.write_table(pa.table({"__index_level_0__": range(ROWS), **columns}), f"{TABLE}.parquet")
+    typed = columns | {"x": [float(x) for x in columns["x"]]}
+    pq.write_table(pa.table({"__index_level_0__": range(ROWS), **typed}), f"{TABLE}.parquet")
     return f"{TABLE}.parquet"
 
 
 def in_folder(columns: Columns) -> str:
     for k, start in enumerate((0, 120)):
         (FOLDER / f"part={k}").mkdir(parents=True)
-        pq.write_table(pa.table(columns).slice(start, 120), FOLDER / f"part={k}/0.parquet")
+        typed = columns | {"x": [float(x) for x in columns["x"]]}
+        pq.write_table(pa.table(typed).slice(start, 120), FOLDER / f"part={k}/0.parquet")
     return FOLDER.as_posix()
 
 
@@ -83,12 +85,12 @@ def outcome() -> Profile | str:
 REFUSED: dict[str, tuple[Callable[[Columns], str], str, dict[str, Any] | None]] = {  # what is said, and what helps
     "a dash for missing": (
         lambda t: written(t | {"n": ["-" if row % 7 == 0 else n for row, n in enumerate(t["n"])]}),
-        "column 'n': 171 of 200 values are numbers, but '-' 29 times, first in row 1; correct that, set data.missing",
+        "column 'n': 171 of 200 values are numbers, but '-' is in 29 rows, first in row 1",
         {"data__missing": {"n": ["-"]}},
     ),
     "a footer": (
         lambda t: written(t, footer="Total,,,,\n"),
-        "column 'x': 200 of 201 values are numbers, but 'Total' 1 times, first in row 201",
+        "column 'x': 200 of 201 values are numbers, but 'Total' is in 1 row, first in row 201",
         {"data__missing": {"x": ["Total"]}},
     ),
     "decimal commas": (

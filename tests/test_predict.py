@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,25 @@ def test_a_table_is_scored_and_the_output_names_the_model(shared: Project) -> No
     assert found["model_sha256"].unique().to_pylist() == [model.sha256]
 
 
+ODD = "column 'species': 12 rows with values that training never saw: 'adelie' (12, nearly 'Adelie')"
+
+
+def test_what_training_never_saw_is_told_on_stderr_and_as_json_and_refused_with_strict(own: Project) -> None:
+    pq.write_table(PENGUINS.set_column(0, "species", [["adelie"] * 12]), own.path / "odd.parquet")
+    (own.path / "before.csv").write_text("the previous output")
+    told = own.run(f"{PREDICT} odd.parquet odd.csv --json")
+    refused = own.run(f"{PREDICT} odd.parquet before.csv --json --strict", check=False)
+
+    tell = {"name": "unseen_values", "column": "species", "rows": 12, "text": ODD}
+    facts = {"package": f"models/{VERSION}", "rows": 12, "output": "odd.csv", "warnings": [tell]}
+    assert json.loads(told.stdout) == facts
+    assert f"warning: {ODD}\n" in told.stderr
+    assert refused.returncode == 1
+    assert json.loads(refused.stdout) == facts | {"rows": None, "output": None}
+    assert f"error: odd.parquet: {ODD}\nerror: nothing was written, as --strict asks\n" in refused.stderr
+    assert (own.path / "before.csv").read_text() == "the previous output"
+
+
 def test_the_callers_numeric_settings_change_no_byte_of_the_output(own: Project) -> None:
     seal(own.path / "models" / VERSION, environment__numeric={"OMP_NUM_THREADS": "1"})
     own.run(f"{PREDICT} rows.parquet one.parquet")
@@ -56,7 +76,8 @@ def test_the_callers_numeric_settings_change_no_byte_of_the_output(own: Project)
     assert (own.path / "one.parquet").read_bytes() == (own.path / "other.parquet").read_bytes()
 
 
-INPUT = "rows.xlsx: expected a file that ends in .csv or .csv.gz or .tsv or .tsv.gz or .parquet"
+KINDS = "a .parquet, .feather, .csv or .tsv file (the last two also with .gz, .bz2, .zst or .lz4)"
+INPUT = f"rows.xlsx: expected a folder of Parquet files, or {KINDS}"
 OUTPUT = "scored: expected a file that ends in .csv or .parquet"
 
 
@@ -70,6 +91,10 @@ NO_FOLDER = f"models/{VERSION}/manifest.json: not found; make the folder, or nam
         ("rows.xlsx scored", [f"error: {INPUT}", f"error: {OUTPUT}"]),
         (f"rows.parquet models/{VERSION}/manifest.json/x.csv", [f"error: {NO_FOLDER}"]),
         ("rows.parquet ./rows.parquet", [f"error: {SAME}"]),
+        (
+            "models models/x.csv",
+            ["error: models/x.csv: is inside of the input, which is not overwritten; name another output"],
+        ),
     ],
 )
 def test_unusable_paths_are_refused(shared: Project, arguments: str, lines: list[str]) -> None:

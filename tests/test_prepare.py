@@ -13,6 +13,7 @@ import pytest
 from projects import CHECKOUT, Project
 
 import prepare
+from commands import contract
 from modeling.table import read_table
 from record.checksums import digest
 from record.problem import Problem
@@ -28,6 +29,9 @@ TEN = pa.table(
     }
 )
 CSV = b"length,island,sex\n39.1,Biscoe,female\n39.5,Dream,male\n40.3,Biscoe,female\n36.7,Dream,male\n"
+
+
+pytestmark = pytest.mark.usefixtures("template")  # whose params.yaml they start from
 
 
 def make_repository(folder: Path) -> Project:
@@ -113,7 +117,7 @@ def test_a_damaged_parquet_is_refused(repository: Project, damage: Any) -> None:
 
 
 UNREADABLE = f"{TABLE}: not readable as CSV in utf-8 with one header line: "
-BINARY = "expected numbers, text or booleans, found binary (text that is not in UTF-8 is read as such)"
+ENCODING = "has text that is not in utf-8; set data.csv.encoding in params.yaml"
 
 
 @pytest.mark.parametrize(
@@ -125,8 +129,8 @@ BINARY = "expected numbers, text or booleans, found binary (text that is not in 
             CSV.replace(b"isl", b"\xee"),
             f"{UNREADABLE}'utf-8' codec can't decode byte 0xee in position 0: invalid contin",
         ),
-        (CSV + b"1,Orn\xe9,male\n", f"column 'island': {BINARY}; correct it or add it to data.drop"),
-        (CSV + b"1,Dream,m\xe2le\n", f"column 'sex': {BINARY}; correct it or choose another data.target"),
+        (CSV + b"1,Orn\xe9,male\n", f"{TABLE}: column 'island': {ENCODING}"),
+        (CSV + b"1,Dream,m\xe2le\n", f"{TABLE}: column 'sex': {ENCODING}"),
     ],
     ids=["longer", "blank", "encoding of names", "encoding of a feature", "encoding of the target"],
 )
@@ -147,7 +151,7 @@ def test_every_duplicate_column_name_is_refused(repository: Project) -> None:
 def test_the_environment_is_checked_before_the_parameters_the_table_and_the_split(repository: Project) -> None:
     repository.set(prepare__test_size=0.05)
     of_split = refusal(repository)
-    write_raw(length=pa.nulls(10))
+    write_raw(length=[float("inf"), *range(9)])
     of_table = refusal(repository)
     SOURCE.unlink()
     repository.set(prepare__test_size=2)
@@ -155,7 +159,7 @@ def test_the_environment_is_checked_before_the_parameters_the_table_and_the_spli
     Path("requirements.txt").write_text("pyarrow==0.1\n")
 
     assert of_split[0].startswith("params.yaml: prepare.test_size: 0.05 of 10 rows leaves a part without ")
-    assert of_table == ["column 'length': every value is missing; correct it or add it to data.drop"]
+    assert of_table == ["column 'length': expected finite numbers, found 1 infinite; correct it or add it to data.drop"]
     assert of_parameters == ["params.yaml: prepare.test_size: expected less than 1, found 2"]
     assert refusal(repository)[0].startswith("requirements.txt: pins pyarrow 0.1, installed is ")
 
@@ -191,7 +195,8 @@ def test_the_profile_records_what_was_read_and_the_cost_and_leftovers_are_remove
 
     files, params = profile["readings"].values()
     assert files == {name: digest(Path(name)).md5 for name in (SOURCE.as_posix(), "requirements.txt")}
-    assert params == {"data": params["data"] | asked, "prepare": {"test_size": 0.4, "seed": 7}}
+    prepare_section = {"split": "stratified", "split_by": None, "test_size": 0.4, "seed": 7}
+    assert params == {"data": params["data"] | asked, "prepare": prepare_section, "train.slices": []}
     assert profile["rows"] == {"read": 10, "dropped": {}, "train": 6, "test": 4}
     assert list(profile["columns"]) == ["length", "island", "sex"]
     assert {path.name for path in PREPARED.iterdir()} == set(FILES)
@@ -201,11 +206,56 @@ def test_the_profile_records_what_was_read_and_the_cost_and_leftovers_are_remove
 def test_rows_and_warnings_are_reported_and_noted(capsys: pytest.CaptureFixture[str]) -> None:
     write_raw(tag=[None, *"bcdefghij"], sex=[None, *"ffmmffmm", None])
     prepare.main()
-    warning = "column 'tag': every value is different; if it is an identifier, add it to data.drop"
+    text = "column 'tag': every value is different; if it is an identifier, add it to data.drop"
+    warning = {"name": "identifier", "column": "tag", "text": text}
 
     assert json.loads((PREPARED / "profile.json").read_text("utf-8"))["warnings"] == [warning]
     assert capsys.readouterr().err.splitlines() == [
+        f"warning: {text}",
         f"{SOURCE}: 10 rows read, 2 dropped because sex is missing",
         "6 rows to train on, 2 to test on",
-        f"warning: {warning}",
     ]
+
+
+USABLE = "expected what a model can learn from, found list<element: string>"
+CONTRACT = Path("data/contract.yaml")
+
+
+def test_the_contract_is_checked_first_with_all_breaches_and_its_missing_values_count(repository: Project) -> None:
+    repository.set(data__target="nothing")
+    CONTRACT.write_text(
+        "missingValues: ['', '?']\nfields:\n"
+        "  - {name: length, type: number, constraints: {maximum: 38}}\n"
+        "  - {name: island, constraints: {required: true}}\n"
+        "  - {name: tags, type: any, constraints: {required: true}}\n"
+    )
+    write_raw(island=["?", "", *["Dream"] * 8], tags=[["a"]] * 10)
+
+    assert [line.removeprefix(f"{SOURCE}: ") for line in refusal(repository)] == [
+        "column 'length': expected at most 38; 5 rows differ: 39 in row 1, 39 in row 3, 39 in row 5, …",
+        "column 'island': expected a value; 2 rows differ: nothing in row 1, nothing in row 2",
+        f"column 'tags': {USABLE}; 10 rows differ: ['a'] in row 1, ['a'] in row 2, ['a'] in row 3, …",
+        f"{CONTRACT}: asks for this; correct the table in a new snapshot, or change what is asked",
+    ]
+
+
+def test_a_contract_that_holds_is_kept_in_the_profile_and_among_what_was_read() -> None:
+    CONTRACT.write_text("fields: [{name: sex, constraints: {required: true}}, {name: tags, type: any}]\n")
+    write_raw(tags=[["a"]] * 10)
+    prepare.main()
+    profile = json.loads((PREPARED / "profile.json").read_text("utf-8"))
+
+    assert profile["contract"]["fields"] == [
+        {"name": "sex", "constraints": {"required": True}},
+        {"name": "tags", "type": "any"},
+    ]
+    assert profile["readings"]["files"][CONTRACT.as_posix()] == digest(CONTRACT).md5
+
+
+def test_a_drafted_contract_holds_where_its_missing_values_are_in_the_table() -> None:
+    write_raw(island=["", *["Dream"] * 9], day=["", *["2024-01-01"] * 9])
+    shutil.copy(CHECKOUT / "dvc.yaml", "dvc.yaml")
+    contract.run(None)
+    prepare.main()
+
+    assert json.loads((PREPARED / "profile.json").read_text("utf-8"))["contract"]["fields"][3]["type"] == "date"

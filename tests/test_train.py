@@ -66,11 +66,11 @@ class KeepsASet(LogisticRegression):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+def trained(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A folder in which a model of a stage's own tables was trained; and what was said."""
     folder = tmp_path_factory.mktemp("trained")
     for name in ("params.yaml", "requirements.txt"):
-        shutil.copy(CHECKOUT / name, folder)
+        shutil.copy(template / name, folder)
     project = Project(folder)
     project.set(train__estimator="mine", train__folds=2, estimators__mine={"class": "own.KeepsASet"})
     (folder / "own.py").write_text(KEEPS_A_SET)
@@ -92,7 +92,13 @@ def test_the_tables_of_another_folder_are_trained_on_and_leftovers_are_removed(t
     assert description["tables"] == tables
     assert description["rows"] == {"train": 24, "test": 8}
     assert set(tables.values()) < description["readings"]["files"].keys()
-    assert list(description["readings"]["params"]) == ["data", "train", "estimators.mine"]
+    assert list(description["readings"]["params"]) == [
+        "data",
+        "prepare.split",
+        "prepare.split_by",
+        "train",
+        "estimators.mine",
+    ]
     assert len(description["folds"]) == 2
     assert description["numeric"] == numeric_settings(1, portable=True)
     assert {"scikit-learn", "numpy", "pandas", "pyarrow"} <= description["packages"].keys()

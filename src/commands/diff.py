@@ -1,6 +1,5 @@
 """`lineage.py diff`: what changed between two packages, causes before effects; do the scores differ beyond noise?"""
 
-import math
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -91,29 +90,31 @@ def _row(group: str, change: Change) -> list[str]:
 def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
     """The paired difference of the main score over the folds, where both models had the same; None otherwise.
 
-    The margin is Student's t times the standard error. Folds share training rows, so it is a guide, not a test:
-    see Nadeau and Bengio (2003), whose correction of the variance for that is applied here.
+    Folds share training rows, so the margin is a guide, not a test.
     """
-    from scipy.special import stdtrit  # noqa: PLC0415 - it takes as long to load as all else takes to answer
+    from modeling.score_pitfalls import margin_of  # noqa: PLC0415 - only this verb needs it
 
     one, other = _folds(before), _folds(after)
     names = [next(iter(manifest.metrics), None) for manifest in (before, after)]
     same_rows = before.data.train.md5 == after.data.train.md5
-    same_split = all(before.params.train.get(key) == after.params.train.get(key) for key in ("folds", "seed"))
+    same_split = _rule_of_folds(before) == _rule_of_folds(after)
     if not (len(one) == len(other) > 1 and same_rows and same_split and names[0] == names[1]):
         return None
     differences = [b - a for a, b in zip(one, other, strict=True)]
-    count, mean, spread = len(differences), statistics.fmean(differences), statistics.stdev(differences)
-    error = spread * math.sqrt(1 / count + 1 / (count - 1))  # the test fold is 1 / (count - 1) of the training rows
-    margin = float(stdtrit(count - 1, 0.975)) * error
+    mean, margin = statistics.fmean(differences), margin_of(differences)
     return {
         "metric": names[0],
-        "folds": count,
+        "folds": len(differences),
         "mean": mean,
-        "std": spread,
+        "std": statistics.stdev(differences),
         "margin": margin,
         "significant": abs(mean) > margin,
     }
+
+
+def _rule_of_folds(manifest: Manifest) -> dict[str, Any]:
+    train, prepare = manifest.params.train, manifest.params.prepare
+    return {key: train.get(key) for key in ("folds", "seed")} | {key: prepare.get(key) for key in ("split", "split_by")}
 
 
 def _folds(manifest: Manifest) -> list[float]:
@@ -136,7 +137,10 @@ def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest,
             try:
                 paths = [stack.enter_context(table_of(*pair)) for pair in zip(versions, (one, other), strict=True)]
                 found[other.path] = compare_rows(
-                    *(read_raw(path, settings_of(m.params.data)) for path, m in zip(paths, manifests, strict=True))
+                    *(
+                        read_raw(path, settings_of(m.params.data)).table
+                        for path, m in zip(paths, manifests, strict=True)
+                    )
                 )
             except Problem as problem:  # of bytes that nobody has, or that are not a table
                 say(f"note: rows not compared: {problem}")

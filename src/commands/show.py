@@ -7,6 +7,7 @@ from commands.versions import find_version
 from record import git, tracking
 from record.comparison import code_of, flatten, short, word
 from record.manifest import Manifest
+from record.notes import Feature
 from record.tracking import Stage
 
 
@@ -21,12 +22,13 @@ def lines(manifest: Manifest) -> Iterator[str]:
     model = manifest.model
     yield f"{manifest.name} {manifest.version}: {model.task} of {model.target}"
     yield from table(headline(manifest))
+    yield from section("warnings", ((pitfall.name, pitfall.text) for pitfall in manifest.warnings))
     yield from section("data", data_rows(manifest))
     for name, stage in manifest.stages.items():
         yield from section(f"{name}: {stage.cmd}", stage_rows(manifest, stage))
     yield from section("metrics", values(manifest.metrics))
     yield from section("parameters", values(manifest.params.model_dump()))
-    yield from section("features", ((f.name, f.dtype, "may be missing" if f.nullable else "") for f in model.features))
+    yield from section("features", map(feature_row, manifest.model.features))
     environment = manifest.environment
     packages = {"python": environment.python, **environment.packages, **environment.numeric}
     yield from section("environment", packages.items())
@@ -87,6 +89,15 @@ def stage_rows(manifest: Manifest, stage: Stage) -> Iterator[tuple[str, ...]]:
     if count := len(stage.deps) - len(read):
         yield "reads", f"{count} file{'s' if count > 1 else ''} of code", ""
     yield from (("makes", path, short(md5)) for path, md5 in stage.outs.items())
+
+
+def feature_row(feature: Feature) -> tuple[str, ...]:
+    """A column that the model takes, and what training saw of it, as far as the manifest says."""
+    seen = f"{feature.minimum:.6g} to {feature.maximum:.6g}" if None not in {feature.minimum, feature.maximum} else ""
+    if feature.values is not None:
+        seen = f"{len(feature.values)} values"
+    missing = f"{feature.missing:.1%} missing" if feature.missing else "may be missing" if feature.nullable else ""
+    return feature.name, feature.kind or "", feature.dtype, seen, missing
 
 
 def values(document: dict[str, object]) -> Iterator[tuple[str, str]]:

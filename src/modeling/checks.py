@@ -31,7 +31,9 @@ def check_table(table: pa.Table, parameters: Parameters) -> None:
     rows = table if problems else with_target(table, data)
     features = usable_features(rows, parameters)
     if not features:
-        problems.append(f"{data.path}: no feature is left beside the target '{data.target}'; shorten data.drop")
+        used = f" and prepare.split_by '{parameters.prepare.split_by}'" if parameters.prepare.split_by else ""
+        what = f"no column that can be a feature is left beside the target '{data.target}'{used}"
+        problems.append(f"{data.path}: {what}; {'shorten data.drop' if data.drop else 'bring more columns'}")
     if by := parameters.prepare.split_by:
         problems += problems_of_split_column(by, rows[by], parameters.prepare.split)
     for name in dict.fromkeys([*features, *parameters.train.slices]):
@@ -63,6 +65,13 @@ def prepared_columns(table: pa.Table, parameters: Parameters) -> list[str]:
 def usable_features(table: pa.Table, parameters: Parameters) -> list[str]:
     """The columns to learn from, in the table's order."""
     return [name for name in feature_names(table, parameters) if not why_left_out(name, table[name])]
+
+
+def without_unknown(train: pa.Table, test: pa.Table, parameters: Parameters) -> tuple[pa.Table, pa.Table]:
+    """Both parts without the features of which no training row has a value."""
+    names = {*feature_names(train, parameters)} - {*parameters.train.slices}
+    unknown = [name for name in names if train[name].null_count == len(train)]
+    return train.drop(unknown), test.drop(unknown)
 
 
 def why_left_out(name: str, column: pa.ChunkedArray) -> tuple[Literal["index", "unusable"], str] | None:
@@ -103,8 +112,8 @@ def _problems_of_classes(name: str, column: pa.ChunkedArray) -> Iterator[str]:
     if len(classes) < 2:
         yield f"target '{name}': expected at least two classes, found only {classes[0]['values'].as_py()!r}"
     if alone := [found["values"] for found in classes.to_pylist() if found["counts"] < 2]:
-        few = f"{len(alone)} of {len(classes)} classes have only one row, such as {alone[0]!r}"
-        yield f"target '{name}': {few}; remove such rows or correct them"
+        few = f"{len(alone)} of {len(classes)} classes with only one row, such as {alone[0]!r}"
+        yield f"target '{name}': expected several rows of each class, found {few}; remove or merge them"
 
 
 def problems_of_split_column(name: str, column: pa.ChunkedArray, split: str) -> Iterator[str]:
@@ -118,9 +127,11 @@ def problems_of_split_column(name: str, column: pa.ChunkedArray, split: str) -> 
         yield f"{place}: expected dates or numbers to order rows by, found {column.type}; choose another column"
 
 
-def profile_columns(table: pa.Table, parameters: Parameters, date_orders: Mapping[str, str]) -> dict[str, Column]:
-    """Describe every column of the raw table."""
-    used = {*usable_features(with_target(table, parameters.data), parameters)}
+def profile_columns(
+    table: pa.Table, train: pa.Table, parameters: Parameters, date_orders: Mapping[str, str]
+) -> dict[str, Column]:
+    """Describe every column of the raw table, of which the training part has those that are used."""
+    used = {*feature_names(train, parameters)}
     return {
         name: Column.model_validate(
             {

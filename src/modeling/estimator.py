@@ -7,15 +7,14 @@ import sys
 from importlib import metadata
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from modeling.features import build_preprocessing
-from modeling.table import feature_names, features_and_target, kinds_of, normalise, problems_of_column
+from modeling.features import build_preprocessing, with_own_features
+from modeling.table import feature_names, features_and_target, kinds_of
 from record.notes import Feature, Fitted, Step
 from record.parameters import Data, Estimator, Kind, Parameters
 from record.problem import Problem, did_you_mean, refuse_if
@@ -60,30 +59,6 @@ def own_features(parameters: Parameters) -> list[tuple[str, Any]]:
             raise Problem(f"{place}: '{section.class_}' is not a transformer: expected one with fit and transform")
         steps.append((f"features_{k + 1}", transformer))
     return steps
-
-
-def with_own_features(own: list[tuple[str, Any]], table: pa.Table, parameters: Parameters) -> pa.Table:
-    """The features of a training table after the own transformers, which take and return a data frame.
-
-    Raises:
-        Problem: when one fails or returns something else.
-    """
-    if not own:
-        return table.select(feature_names(table, parameters))
-    frame, target = features_and_target(table, parameters)
-    for name, transformer in own:
-        place = f"params.yaml: train.features.{int(name.rpartition('_')[2]) - 1}: {type(transformer).__name__}"
-        try:
-            frame = clone(transformer).fit_transform(frame, target)
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise Problem(f"{place}: fails on the training table: {reason}") from error
-        if not isinstance(frame, pd.DataFrame) or len(frame) != len(table):
-            raise Problem(f"{place}: expected a data frame of {len(table)} rows from transform; return one")
-    found = normalise(pa.Table.from_pandas(frame, preserve_index=False))
-    remedy = "correct the transformer, or drop the column in it"
-    refuse_if(line for name in found.column_names for line in problems_of_column(name, found[name], remedy))
-    return found
 
 
 def build_object(path: str, settings: dict[str, Any], place: str) -> Any:

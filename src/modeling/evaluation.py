@@ -1,15 +1,18 @@
-"""How good a model is: scores over folds and on the test part, and the data behind the plots.
+"""How good a model is: scores over folds, on the test part and by group, and the data behind the plots.
 
-The first score of a task is its main one: balanced accuracy, which chance brings to 1 / classes however unequal
-they are, or R², which the mean brings to 0.
+The main score is `train.metric`, by scikit-learn's name; by itself balanced accuracy, which chance brings to
+1 / classes however unequal they are, or R², which the mean brings to 0.
 """
 
+import math
 import statistics
 import warnings
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,21 +22,25 @@ import pyarrow.compute as pc
 from sklearn import metrics
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.inspection import permutation_importance
-from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from modeling.estimator import build_pipeline, fit_pipeline
-from modeling.table import features_and_target, problems_of_column
+from modeling.features import encoded_columns
+from modeling.score_pitfalls import Scores, score_pitfalls
+from modeling.split import Folds, folds_of
+from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
-from record.parameters import Data, Parameters, Train
-from record.problem import Problem, refuse_if, say
+from record.parameters import Parameters
+from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
 
 Rows = list[dict[str, Any]]
 
 MAIN = {"classification": "balanced_accuracy", "regression": "r2"}
+PLAIN = {"classification": "accuracy", "regression": "neg_mean_absolute_error"}  # which any group of rows has
+OF_NUMBERS = ("r2", "d2_", "explained_variance", "neg_max_", "neg_mean_", "neg_median_", "neg_root_")
+OF_CLUSTERS = ("adjusted_", "completeness", "fowlkes", "homogeneity", "mutual_", "normalized_", "rand_", "v_measure")
 SCORES = {
     "classification": (metrics.balanced_accuracy_score, metrics.accuracy_score),
     "regression": (metrics.r2_score, metrics.mean_absolute_error, metrics.root_mean_squared_error),
@@ -42,6 +49,9 @@ CURVE_POINTS = 200  # as many as a plot can show
 SCATTER_POINTS = 1000
 IMPORTANCE_ROWS = 10_000  # rows for each shuffle; more would not change the picture, only the wait
 IMPORTANCE_REPEATS = 10
+TRAINING_ROWS = 10_000  # that the score on the rows that were learned from is taken of
+FEW_NUMBERS = 10  # different ones, up to which a group is one of them; more are cut at their quartiles
+MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
@@ -58,40 +68,92 @@ class Evaluation:
 def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluation:
     """Cross-validate on the training part, fit on all of it, and score model and baseline on the test part."""
     data, settings, task = parameters.data, parameters.train, parameters.data.task
-    check_parts(train, test, data.target)
-    check_folds(train[data.target], task, settings.folds)
+    check_parts(train, test, parameters)
+    groups = {name: groups_of(name, train, test) for name in settings.slices}
     with threadpool_limits(settings.threads), warnings_in_one_line():
         known, unseen = features_and_target(train, parameters), features_and_target(test, parameters)
-        folds = cross_validate(build_pipeline(train, parameters), *known, data, settings)
+        baseline = fit_baseline(*known, task)
+        main = main_scorer(parameters, baseline, *unseen)
+        pipeline = build_pipeline(train, parameters)
+        folds = cross_validate(pipeline, *known, folds_of(train, parameters), main)
         model = fit_pipeline(train, parameters)
-        scores, chance = (score(fitted, *unseen, task) for fitted in (model, fit_baseline(*known, task)))
+        scores, chance = (
+            {main.name: main(fitted, *unseen)} | score(fitted, *unseen, task) for fitted in (model, baseline)
+        )
         plots = {
             "predictions.csv": prediction_rows(model, *unseen, task),
             "errors.csv": error_rows(model, *unseen, task),
-            "importance.csv": importance_rows(model, *unseen, task, settings.seed),
+            "importance.csv": importance_rows(model, *unseen, main, settings.seed),
         }
-        return Evaluation(model, folds, summarise(folds, scores, chance, task), plots, [])
+        some = evenly(len(train), TRAINING_ROWS)
+        training = main(model, known[0].iloc[some], known[1][some])
+        scorers = [main, *([] if main.name == PLAIN[task] else [Scorer(PLAIN[task], metrics.get_scorer(PLAIN[task]))])]
+        slices = {name: slice_scores(model, *unseen, of, scorers) for name, of in groups.items()}
+    summary = summarise(main.name, folds, scores, chance) | ({"slices": slices} if slices else {})
+    found = Scores(main.name, scores[main.name], folds, training, chance[main.name])
+    pitfalls = list(score_pitfalls(found, unseen[1].tolist(), data.task))
+    return Evaluation(model, folds, summary, plots, pitfalls)
 
 
-def check_parts(train: pa.Table, test: pa.Table, target: str) -> None:
+def check_parts(train: pa.Table, test: pa.Table, parameters: Parameters) -> None:
     """Refuse what `prepare` never writes, but a stage between it and `train` may."""
-    if target not in train.column_names or train.schema != test.schema:
-        raise Problem(f"train and test table: expected the same columns in both, and '{target}' among them")
-    tables, remedy = (train, test), "correct the stage that writes this table"
-    refuse_if(f"target '{target}': values are missing; {remedy}" for part in tables if part[target].null_count)
-    refuse_if(line for name in train.column_names for line in problems_of_column(name, train[name], remedy))
+    target, remedy = parameters.data.target, "correct the stage that writes this table"
+    needed = [target, *parameters.train.slices, *filter(None, [parameters.prepare.split_by])]
+    if not {*needed} <= {*train.column_names} or train.schema != test.schema:
+        listed = ", ".join(f"'{name}'" for name in needed)
+        raise Problem(f"train and test table: expected the same columns in both, and {listed} among them")
+    refuse_if(f"target '{target}': values are missing; {remedy}" for part in (train, test) if part[target].null_count)
+    others = {*parameters.train.slices} - {target}
+    names = [name for name in train.column_names if name not in others]
+    refuse_if(line for name in names for line in problems_of_column(name, train[name], remedy))
 
 
-def check_folds(target: pa.ChunkedArray, task: str, folds: int) -> None:
-    """Refuse a fold that would lack a class or, for a regression, the two rows that a score takes."""
-    place, needed = "params.yaml: train.folds", 2 * folds
-    if task == "regression":
-        problems = [f"{place}: {folds} folds need {needed} rows, found {len(target)} to train on"]
-        refuse_if(problems if len(target) < needed else [])
-        return
-    counts = sorted((count["values"], count["counts"]) for count in pc.value_counts(target).to_pylist())
-    needs = f"each class needs {folds} rows to train on"
-    refuse_if(f"{place}: {needs}, but {value!r} has {count}" for value, count in counts if count < folds)
+@dataclass(frozen=True)
+class Scorer:
+    """The main score: scikit-learn's scorer and its name. Higher is better."""
+
+    name: str
+    of: Callable[[Pipeline, pd.DataFrame, np.ndarray], float]
+
+    def __call__(self, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> float:
+        """The score of a fitted model on some rows."""
+        return float(self.of(model, features, target))
+
+
+def main_scorer(parameters: Parameters, baseline: Pipeline, features: pd.DataFrame, target: np.ndarray) -> Scorer:
+    """The scorer that `train.metric` names, once the baseline has been scored with it.
+
+    Raises:
+        Problem: when there is none of this name for this task and these classes, with one that there is.
+    """
+    task, asked = parameters.data.task, parameters.train.metric
+    name, known = MAIN[task] if asked == "auto" else asked, scorers_for(task)
+    place = f"params.yaml: train.metric: '{name}'"
+    if name not in known:
+        raise Problem(f"{place} is not a scorer of scikit-learn for a {task}; {did_you_mean(name, [*known, 'auto'])}")
+    scorer = Scorer(name, metrics.get_scorer(name))
+    if score_or_none(scorer, baseline, features, target) is None:
+        others = [Scorer(other, metrics.get_scorer(other)) for other in known if other.startswith(f"{name}_")]
+        usable = [other.name for other in others if score_or_none(other, baseline, features, target) is not None]
+        raise Problem(f"{place} cannot score these classes; choose {' or '.join(usable or [MAIN[task]])}")
+    return scorer
+
+
+def scorers_for(task: str) -> list[str]:
+    """The names of scikit-learn's scorers for a task; those that compare clusters are for neither."""
+    names = [name for name in metrics.get_scorer_names() if not name.startswith(OF_CLUSTERS)]
+    return [name for name in names if name.startswith(OF_NUMBERS) == (task == "regression")]
+
+
+def score_or_none(scorer: Scorer, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> float | None:
+    """The score of a model on some rows; None where these rows or this model do not have one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = scorer(model, features, target)
+        except REFUSALS:
+            return None
+    return found if math.isfinite(found) else None
 
 
 @contextmanager
@@ -101,24 +163,21 @@ def warnings_in_one_line() -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
-        except (ValueError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise Problem(f"the estimator refuses these settings or this table: {reason}") from error
+        except REFUSALS as error:
+            raise Problem(f"the estimator refuses these settings or this table: {in_one_line(error)}") from error
         finally:
             for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
                 say(f"warning: {message}")
 
 
 def cross_validate(
-    pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, data: Data, train: Train
+    pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, folds: Folds, main: Scorer
 ) -> list[float]:
-    """The main score on each fold. Which rows are in which fold never depends on the estimator."""
-    kind = StratifiedKFold if data.task == "classification" else KFold
-    folds = list(kind(n_splits=train.folds, shuffle=True, random_state=train.seed).split(features, target))
-    main, scores = metrics.get_scorer(MAIN[data.task]), []
+    """The main score on each fold."""
+    scores = []
     for fit_rows, score_rows in tqdm(folds, desc="cross-validation", unit="fold", disable=None):
         fitted = clone(pipeline).fit(features.iloc[fit_rows], target[fit_rows])
-        scores.append(float(main(fitted, features.iloc[score_rows], target[score_rows])))
+        scores.append(main(fitted, features.iloc[score_rows], target[score_rows]))
     return scores
 
 
@@ -129,7 +188,7 @@ def fit_baseline(features: pd.DataFrame, target: np.ndarray, task: str) -> Pipel
 
 
 def score(model: Pipeline, features: pd.DataFrame, target: np.ndarray, task: str) -> dict[str, float]:
-    """The scores of a fitted model, the main one first; log loss only of a model that has probabilities."""
+    """The usual scores of a fitted model; log loss only of one that has probabilities."""
     predicted = model.predict(features)
     scores = {of.__name__.removesuffix("_score"): float(of(target, predicted)) for of in SCORES[task]}
     if task == "classification":  # the mean area of each class against the rest; of two classes, both areas are equal
@@ -157,9 +216,43 @@ def class_scores(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
     return one_hot(model.predict(features), model.classes_)
 
 
-def summarise(folds: list[float], test: dict[str, float], baseline: dict[str, float], task: str) -> dict[str, Any]:
+def groups_of(name: str, train: pa.Table, test: pa.Table) -> list[str]:
+    """For each test row the group that `train.slices` scores it in, by the value of one column.
+
+    Raises:
+        Problem: for a category of too many values to look at one by one.
+    """
+    column, kind = test[name], kind_of(test[name].type)
+    if kind == "date":
+        column = pc.year(column)
+    elif kind == "number" and pc.count_distinct(train[name]).as_py() > FEW_NUMBERS:
+        return quarters(column, pc.quantile(train[name], [0.25, 0.5, 0.75]).to_pylist())
+    if (count := pc.count_distinct(column).as_py()) > FEW:
+        raise Problem(f"params.yaml: train.slices: '{name}' has {count} values, at most {FEW} are scored one by one")
+    return [MISSING if value is None else str(value) for value in column.to_pylist()]
+
+
+def quarters(column: pa.ChunkedArray, quartiles: list[float]) -> list[str]:
+    """For each number the quarter of the training rows in which it is."""
+    words = [f"{value:.6g}" for value in quartiles]
+    labels = [f"up to {words[0]}", *(f"{a} to {b}" for a, b in pairwise(words)), f"above {words[-1]}"]
+    return [MISSING if value is None else labels[bisect_left(quartiles, value)] for value in column.to_pylist()]
+
+
+def slice_scores(
+    model: Pipeline, features: pd.DataFrame, target: np.ndarray, groups: list[str], scorers: list[Scorer]
+) -> dict[str, dict[str, float | None]]:
+    """The rows of each group and their scores; null where a group lacks what a score takes, such as two classes."""
+    found: dict[str, dict[str, float | None]] = {}
+    for group in sorted(set(groups)):
+        rows = np.flatnonzero(np.asarray(groups, dtype=object) == group)
+        part = features.iloc[rows], target[rows]
+        found[group] = {"rows": len(rows)} | {of.name: score_or_none(of, model, *part) for of in scorers}
+    return found
+
+
+def summarise(main: str, folds: list[float], test: dict[str, float], baseline: dict[str, float]) -> dict[str, Any]:
     """The content of metrics.json: the main score with its spread over the folds and the baseline, then the others."""
-    main = MAIN[task]
     spread = {"cv_mean": statistics.fmean(folds), "cv_std": statistics.stdev(folds)}
     return {
         main: {"test": test[main], **spread, "baseline": baseline[main]},
@@ -196,14 +289,24 @@ def error_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray, task
     return rows
 
 
-def importance_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray, task: str, seed: int) -> Rows:
-    """How much the main score falls when a column is shuffled, with its spread over the shuffles, largest first."""
-    most = min(IMPORTANCE_ROWS, len(features))
-    settings = {"scoring": MAIN[task], "n_repeats": IMPORTANCE_REPEATS, "random_state": seed, "max_samples": most}
-    found = permutation_importance(model, features, target, **settings)
-    rows = zip(features.columns, found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
-    ranked = sorted(rows, key=lambda row: -row[1])
-    return [{"feature": name, "importance": mean, "spread": spread} for name, mean, spread in ranked]
+def importance_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray, main: Scorer, seed: int) -> Rows:
+    """How much the main score falls when a column is shuffled, with its spread over the shuffles, largest first.
+
+    The encoded columns of one column are shuffled together, which gives the same rows as shuffling before each is
+    encoded by itself, and encodes them once.
+    """
+    rows = np.asarray(evenly(len(features), IMPORTANCE_ROWS))
+    encoded, truth, estimator = model[:-1].transform(features.iloc[rows]), target[rows], model[-1:]
+    whole, random = main(estimator, encoded, truth), np.random.default_rng(seed)
+    found = []
+    for name, columns in encoded_columns(model["preprocess"]).items():
+        kept, falls = encoded[:, columns].copy(), []
+        for _ in range(IMPORTANCE_REPEATS):
+            encoded[:, columns] = kept[random.permutation(len(rows))]
+            falls.append(whole - main(estimator, encoded, truth))
+        encoded[:, columns] = kept
+        found.append({"feature": name, "importance": statistics.fmean(falls), "spread": statistics.pstdev(falls)})
+    return sorted(found, key=lambda row: -row["importance"])
 
 
 def evenly(count: int, most: int) -> list[int]:

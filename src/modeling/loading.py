@@ -158,9 +158,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def find_class(self, module: str, name: str) -> Any:
         """The class or constructor of a name that is allowed."""
         if not is_allowed(module, name):
-            raise ForbiddenError(
-                f"{MODEL}: asks for {module}.{name}, which a model is never made of; nothing was loaded"
-            )
+            raise ForbiddenError(f"{MODEL}: asks for {module}.{name}, {why_not(module)}; nothing was loaded")
         return super().find_class(module, name)
 
 
@@ -185,10 +183,24 @@ def _is_class_of(module: str, name: str) -> bool:
     return inspect.isclass(found) and found.__module__ == module
 
 
+def why_not(module: str) -> str:
+    """Why a model may not be made of what is in a module."""
+    file = file_of(module)
+    if file is None or is_committed(module):
+        return "which a model is never made of"
+    return f"and src/{file} is not committed as it is; review it, then git add src/{file} && git commit"
+
+
+def file_of(module: str) -> str | None:
+    """The file of a module of this repository, below src/."""
+    file = f"{module.replace('.', '/')}.py"
+    return file if all(map(str.isidentifier, module.split("."))) and (SOURCES / file).is_file() else None
+
+
 def is_committed(module: str) -> bool:
     """Whether a module is code of this repository, unchanged since Git's HEAD: what was reviewed."""
-    file = f"{module.replace('.', '/')}.py"
-    if not all(name.isidentifier() for name in module.split(".")):
+    file = file_of(module)
+    if file is None:
         return False
     if git.ask("ls-files", "--error-unmatch", "--", file, cwd=SOURCES) is None:
         return False

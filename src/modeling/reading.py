@@ -16,6 +16,7 @@ from record.problem import Problem, refuse_if
 
 LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
+SHOWN = 5  # columns with odd values that are described one by one
 CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None, "auto": "detect"}
 
 DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
@@ -76,16 +77,21 @@ def read_raw(path: Path, data: Data) -> Raw:
         table = pa.concat_tables([read_table(file) for file in files], promote_options="permissive")
     columns: dict[str, pa.ChunkedArray] = {}
     orders: dict[str, DateOrder] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for name in table.column_names:
         try:
             columns[name], order = understood(name, table[name], data, None, is_typed=not is_text(path))
-            problems += odd_values(name, columns[name], data)
+            if found := list(odd_values(name, columns[name], data)):
+                problems[name] = " ".join(found)
             if order:
                 orders[name] = order
         except Problem as problem:
-            problems += problem.lines
-    refuse_if(f"{path}: {problem}" for problem in problems)
+            problems[name] = " ".join(problem.lines)
+    shown, others = list(problems.values())[:SHOWN], list(problems)[SHOWN:]
+    if others:
+        way = "what means missing in every column belongs into data.missing under '*'"
+        shown.append(f"{len(others)} more columns have odd values: {', '.join(others)}; {way}")
+    refuse_if(f"{path}: {line}" for line in shown)
     return Raw(path, pa.table(columns), orders)
 
 

@@ -4,8 +4,9 @@ One odd cell must not change what a column is: text that is nearly all of one ki
 categories it would be learned without a word, and be worth nothing.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Literal
 
@@ -14,24 +15,27 @@ import pyarrow.compute as pc
 
 from modeling.table import DATE, TIME, kind_of
 from record.parameters import Csv, Data, Kind
-from record.problem import Problem
+from record.problem import Problem, rows
 
 DateOrder = Literal["dmy", "mdy"]
 Parser = Callable[[pa.Array], pa.Array]  # text → values, null where the text is not one
 
-NEARLY = 0.5  # from this share of values of one kind on, the others are odd ones
+NEARLY = 0.9  # from this share of values of one kind on, the others are odd ones
+MOSTLY = 0.5  # from this share on, if the others are one spelling, or are spelt as a missing value often is
+MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "missing", "unknown", "#n/a", "n.a."}
 SHOWN = 3  # odd values that are named
 DISGUISES = {  # text of which every value is a number or date in another spelling, and what to do about it
     r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$": "set data.csv.thousands: ','",
     r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$": "set data.csv.thousands: '.'",
     r"^[+-]?\d+(,\d+)?$": "set data.csv.decimal: ','",
     r"^[$€£¥]\s?[+-]?\d[\d.,]*$|^[+-]?\d[\d.,]*(\s?[$€£¥%]|\s[[:alpha:]]{1,4})$": "remove the unit in a stage before",
-    r"^\d{1,2}[-/.]\d{1,2}[-/.]\d{2}$": "write the year with four digits in a stage before",
+    r"^\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}( \d{1,2}:\d{2}.*)?$": "write the year with four digits",
 }
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 INTEGER = r"^[+-]?\d{1,15}$"
 WORDS = {True: ["true"], False: ["false"]}
 MORE_WORDS = {True: ["true", "yes", "y", "t", "1"], False: ["false", "no", "n", "f", "0"]}
+YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAY_FIRST = r"^(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<year>\d{4})(?P<rest>$|[ T].*)"
 CLOCK = (
@@ -219,12 +223,12 @@ def seen_order(name: str, text: pa.Array, data: Data) -> DateOrder | None:
         return data.date_order
     parts = pc.extract_regex(pc.utf8_trim_whitespace(text), DAY_FIRST)
     fits = pc.is_valid(parts)
-    if pc.sum(fits).as_py() < NEARLY * len(text):
+    if pc.sum(fits).as_py() < MOSTLY * len(text):
         return None
     dated, parts = text.filter(fits), parts.filter(fits)
     is_large = {group: pc.greater(_number(parts.field(group)), 12) for group in ("a", "b")}
     day_first, month_first = (dated.filter(is_large[group]) for group in ("a", "b"))
-    place, ways = f"column '{name}': dates such as", f"set data.types: {{{name}: category}} if it is text"
+    place, ways = f"column '{name}': dates such as", f"add {as_yaml(name)}: category to data.types if it is text"
     if len(day_first) and len(month_first):
         both = f"{day_first[0].as_py()!r} and {month_first[0].as_py()!r} have the day in different places"
         raise Problem(f"{place} {both}; correct them in a stage before, or {ways}")
@@ -239,33 +243,50 @@ def odd_values(name: str, column: pa.ChunkedArray, data: Data) -> Iterator[str]:
     kind, values = data.types.get(name), column.drop_null()
     if not pa.types.is_string(column.type) or name in data.drop or kind in {"category", "text"} or not len(values):
         return
-    ways = f"set data.types: {{{name}: category}} if it is text, or add it to data.drop"
+    ways = f"add {as_yaml(name)}: category to data.types if it is text, or {as_yaml(name)} to data.drop"
     encoded = column.combine_chunks().dictionary_encode()
     counts = {v["values"]: v["counts"] for v in pc.value_counts(encoded.indices.drop_null()).to_pylist()}
     for form, parse in parsers(data.csv, seen_order(name, encoded.dictionary, data), kind).items():
-        odd = [k for k, valid in enumerate(parse(encoded.dictionary).is_valid().to_pylist()) if not valid]
-        fits = len(values) - sum(counts[k] for k in odd)
-        if fits < len(values) and (fits >= NEARLY * len(values) or kind == form):
+        valid = parse(encoded.dictionary).is_valid().to_pylist()
+        odd = {encoded.dictionary[k].as_py(): k for k in counts if not valid[k]}
+        fits = len(values) - sum(counts[k] for k in odd.values())
+        if odd and (kind == form or is_nearly_all(fits / len(values), odd)):
             yield f"column '{name}': {describe_odd(name, encoded, odd, counts, form)}, {ways}"
             return
     remedies = [remedy for pattern, remedy in DISGUISES.items() if _is_all(encoded.dictionary, pattern)]
-    if remedies and len(encoded.dictionary) > NEARLY * len(values):
+    if remedies and len(encoded.dictionary) > MOSTLY * len(values):
         remedy = " or ".join(dict.fromkeys(remedies))
         yield f"column '{name}': values such as {values[0].as_py()!r} are read as text; {remedy}, or {ways}"
+
+
+def is_nearly_all(share: float, odd: Collection[str]) -> bool:
+    """Whether the values that are of one kind are so many, or the others so alike, that these are odd ones."""
+    return share >= NEARLY or (share >= MOSTLY and may_be_missing(odd))
+
+
+def may_be_missing(odd: Collection[str]) -> bool:
+    """Whether odd values look like spellings of a missing value."""
+    return len(odd) == 1 or {value.strip().casefold() for value in odd} <= MISSING
+
+
+def as_yaml(value: str) -> str:
+    """A name or a value as it can be written in params.yaml, also inside of brackets."""
+    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) and value.lower() not in YAML_WORDS
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def _is_all(text: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
 
-def describe_odd(name: str, encoded: pa.DictionaryArray, odd: list[int], counts: dict[int, int], form: str) -> str:
+def describe_odd(name: str, encoded: pa.DictionaryArray, odd: dict[str, int], counts: dict[int, int], form: str) -> str:
     """How many values are of a kind, which are not and in which rows, and what to do about these."""
-    most = sorted(odd, key=lambda k: -counts[k])[:SHOWN]
-    words = {k: encoded.dictionary[k].as_py() for k in most}
-    first = {k: pc.index(encoded.indices, k).as_py() + 1 for k in most}
-    rows = [f"{words[k]!r} {counts[k]:,} times, first in row {first[k]:,}" for k in most]
+    most = sorted(odd, key=lambda value: -counts[odd[value]])[:SHOWN]
+    first = {value: pc.index(encoded.indices, odd[value]).as_py() + 1 for value in most}
+    shown = [f"{value!r} is in {rows(counts[odd[value]])}, first in row {first[value]:,}" for value in most]
     total = len(encoded) - encoded.null_count
-    more = f"; and {len(odd) - SHOWN} others" if len(odd) > SHOWN else ""
-    missing = "" if more else f", set data.missing: {{{name}: {[*words.values()]}}} if that means missing"
-    count = total - sum(counts[k] for k in odd)
-    return f"{count:,} of {total:,} values are {form}s, but {'; '.join(rows)}{more}; correct that{missing}"
+    more = f"; and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
+    spellings = f"[{', '.join(map(as_yaml, odd))}]"
+    missing = f", add {as_yaml(name)}: {spellings} to data.missing if that means missing" if may_be_missing(odd) else ""
+    fits = total - sum(counts[k] for k in odd.values())
+    return f"{fits:,} of {total:,} values are {form}s, but {'; '.join(shown)}{more}; correct that{missing}"

@@ -18,6 +18,7 @@ from record.tracking import Stage
 
 SCHEMA = 2
 BAD_FORM = "manifest.json: expected exactly the form in which packaging writes it; dvc repro writes it"
+NOT_TRIED = {"deterministic": False, "nondeterminism": "not known, since no second fit was compared"}
 LARGEST = 64 * 1024 * 1024  # bytes
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -201,6 +202,7 @@ def _from_schema_1(content: bytes) -> OldManifest | None:
         later = {"inputs", "content"} & document.keys() or {"seconds", "peak_memory_mib"} & document["run"].keys()
         if later or to_json(document) != content:
             raise Problem(BAD_FORM)
+        document["model"] = NOT_TRIED | document["model"]  # the first ones knew neither
         document["data"]["date_orders"] = {}
         document["inputs"] = [document["data"].pop("source") | {"origin": None}]
         document |= {"warnings": [], "contract": None}

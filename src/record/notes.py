@@ -8,6 +8,7 @@ describe a model without loading it.
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from record.files import to_json, write
 from record.parameters import Kind, PitfallName
 from record.problem import Problem, refuse_if
 
+CONTRACT = Path("data/contract.yaml")  # of the raw table; there need not be one
 PREPARED = Path("data/prepared")
 TRAIN, TEST, PROFILE = "train.parquet", "test.parquet", "profile.json"  # in the folder of a prepared table
 CANDIDATE = Path("models/candidate")
@@ -127,6 +129,11 @@ class Pitfall(Note):
     name: PitfallName
     column: str | None
     text: str
+
+
+def refuse_named(pitfalls: list[Pitfall], refused: Sequence[str]) -> None:
+    """Raise a problem for each warning that `data.refuse` names."""
+    refuse_if(f"{p.text} (data.refuse names '{p.name}')" for p in pitfalls if p.name in refused)
 
 
 class Profile(Notes):

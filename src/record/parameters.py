@@ -32,8 +32,8 @@ PitfallName = Literal[
     "repeated_rows",
     "perfect_score",
     "not_above_baseline",
-    "overfit",
     "unstable_folds",
+    "overfit",
     "few_test_rows",
 ]
 NUMBER = r"(0|[1-9][0-9]*)"
@@ -223,9 +223,13 @@ def _sentence(details: ErrorDetails) -> str:
         case "missing":
             return f"{name}: missing; params.yaml has no defaults, so write it down"
         case _:
-            expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
-            expected = expected.removesuffix(" or instance of Estimator")
-            return f"{name}: {expected}, found {found!r}"
+            return f"{name}: {expectation(details)}, found {found!r}"
+
+
+def expectation(details: ErrorDetails) -> str:
+    """What pydantic expected instead of a value, in our words."""
+    expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
+    return re.sub(r" or instance of \w+$", "", expected)
 
 
 def _known_keys(parents: list[str]) -> list[str]:

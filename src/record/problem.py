@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 REFUSED = 1
 CANNOT_BE_ANSWERED = 2
+# What an estimator or a transformer raises about settings or rows that it cannot use.
+REFUSALS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
@@ -45,6 +47,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near := difflib.get_close_matches(name.strip().casefold(), folded, n=1):
         return f"did you mean '{folded[near[0]]}'?"
     return f"known: {', '.join(names)}" if names else "none is known"
+
+
+def rows(count: int) -> str:
+    """A number of rows in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def in_one_line(error: Exception) -> str:
+    """What other people's code says of a failure, after the type where the words may be a bare name."""
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if isinstance(error, LookupError) or not words else words
 
 
 def printable(line: str) -> str:

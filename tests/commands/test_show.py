@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from conftest import OLDER
+from manifests import document
 from projects import Project, append
 from tables import seal
 
 from commands.show import lines, run
 from commands.versions import find_version
 from record.comparison import code_of, flatten
+from record.manifest import Manifest
 
 
 def words(found: list[str]) -> list[str]:
@@ -38,7 +40,7 @@ def test_every_link_of_the_chain_is_in_the_text_the_result_first_and_details_las
     assert [line[0] for line in found[1:8]] == ["result", "data", "code", "model", "classes", "bytes", "made"]
     assert titles == ["data", "prepare", "train", "metrics", "parameters", "features", "environment"]
     assert ["code", *f"{len(code)} files of commit {commit}".split()] in found
-    for table in (*facts["inputs"], *facts["data"].values()):
+    for table in (*facts["inputs"], facts["data"]["train"], facts["data"]["test"]):
         assert any(table["path"] in line and table["sha256"][:8] in line for line in found)
     for name, stage in facts["stages"].items():
         assert f"── {name}: {stage['cmd']}" in shown.lines
@@ -48,7 +50,7 @@ def test_every_link_of_the_chain_is_in_the_text_the_result_first_and_details_las
     for name, version in (facts["environment"]["packages"] | facts["environment"]["numeric"]).items():
         assert [name, *version.split()] in found
     for feature in facts["model"]["features"]:
-        assert [feature["name"], feature["dtype"]] in found
+        assert [feature["name"], feature["kind"], feature["dtype"]] in [line[:3] for line in found]
     assert {*flatten(facts["params"])} <= {line[0] for line in found if line}
     assert f"sha256 {facts['model']['sha256'][:8]}" in " ".join(shown.lines)
     spelled = {"train.portable true", "estimator.C 1.0", "data.drop []", f"data.path {OLDER}"}
@@ -99,3 +101,17 @@ def test_code_that_the_recorded_commit_does_not_hold_is_named(own: Project) -> N
         assert f"code {len(code_of(manifest.stages, manifest.inputs))} files of commit {commit}, {said}" in words(
             run("v1.1.0").lines
         )
+
+
+def test_warnings_come_before_the_chain_and_a_feature_says_what_training_saw_of_it() -> None:
+    whole = document()
+    whole["warnings"] = [{"name": "leak", "column": "x", "text": "column 'x': determines the target"}]
+    whole["model"]["features"].append({"name": "island", "dtype": "string", "nullable": False, "kind": "category"})
+    whole["model"]["features"][-1] |= {"missing": 0.0, "minimum": None, "maximum": None, "values": ["Biscoe", "Dream"]}
+    found = list(lines(Manifest.model_validate(whole, by_alias=True)))
+
+    assert found[found.index("── warnings") + 1].split(maxsplit=1) == ["leak", "column 'x': determines the target"]
+    assert found.index("── warnings") < found.index("── data")
+    features = [line.split() for line in found[found.index("── features") + 1 :]]
+    assert features[0] == ["bill_length_mm", "number", "double", "32.1", "to", "59.6", "10.0%", "missing"]
+    assert features[1] == ["island", "category", "string", "2", "values"]

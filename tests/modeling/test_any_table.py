@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from manifests import document
 from tables import LOGISTIC, RIDGE, make_parameters
 
-from modeling import scoring
+from modeling import new_rows
 from modeling.checks import check_table, prepared_columns, with_target
 from modeling.estimator import describe, fit_pipeline
 from modeling.loading import Loaded
@@ -106,9 +106,9 @@ def test_any_table_gives_one_prediction_a_row_whatever_the_format_and_the_batche
 
     assert bytes_of_csv == bytes_of_parquet
     for source in ("t.csv", "t.parquet"):
-        for batch, block in ((scoring.BATCH, scoring.BLOCK), (7, 1024)):
+        for batch, block in ((new_rows.BATCH, new_rows.BLOCK), (7, 1024)):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(scoring, "BATCH", batch)
-                patch.setattr(scoring, "BLOCK", block)
-                assert score_file(folder / source, folder / "out.parquet", loaded) == ROWS
+                patch.setattr(new_rows, "BATCH", batch)
+                patch.setattr(new_rows, "BLOCK", block)
+                assert score_file(folder / source, folder / "out.parquet", loaded)[0] == ROWS
             assert pq.read_table(folder / "out.parquet")["prediction"].to_pylist() == pytest.approx(expected)

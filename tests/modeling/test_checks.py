@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from tables import make_parameters
 
-from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target
+from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target, without_unknown
 from modeling.table import normalise
 from record.parameters import Parameters
 from record.problem import Problem
@@ -41,7 +41,7 @@ def test_a_usable_table_is_accepted(target: str, task: str) -> None:
 
 
 def test_a_table_without_rows_or_features_is_refused() -> None:
-    nothing_left = "table.csv: no feature is left beside the target 'sex'; shorten data.drop"
+    nothing_left = "table.csv: no column that can be a feature is left beside the target 'sex'; shorten data.drop"
 
     assert refusal(table().slice(0, 0)) == ["table.csv: expected rows, found only column names"]
     assert refusal(table(), dropping("length", "island")) == [nothing_left]
@@ -103,7 +103,10 @@ def test_a_column_that_cannot_split_rows_is_refused(split: str, values: Any, sai
     assert said in line
 
 
-FEW = "target 'sex': {} classes have only one row, such as 'x'; remove such rows or correct them"
+FEW = (
+    "target 'sex': expected several rows of each class, found {} classes with only one row, such as 'x'; "
+    "remove or merge them"
+)
 CLASSES = "target 'sex': expected classes for a classification, found fractions; check data.task"
 NUMBERS = "target 'sex': expected numbers for a regression, found {}; check data.task"
 COLUMN = "column 'sex': {}; correct it or choose another data.target"
@@ -142,7 +145,9 @@ def test_all_problems_are_named_at_once_also_those_of_rows_whose_target_is_known
         f"column 'island': {infinite}",
     ]
     nothing = table(length=[None] * 8 + [1.0, 2.0], sex=["f", "m"] * 4 + [None, None]).drop(["island"])
-    assert refusal(nothing) == ["table.csv: no feature is left beside the target 'sex'; shorten data.drop"]
+    assert refusal(nothing) == [
+        "table.csv: no column that can be a feature is left beside the target 'sex'; bring more columns"
+    ]
 
 
 def test_rows_without_a_target_are_dropped_and_counted() -> None:
@@ -158,7 +163,7 @@ def test_the_profile_describes_every_column() -> None:
     values = {"when": DAYS, "mass": [decimal.Decimal("3.5"), None] * 5, "sex": [None, *["f", "m"] * 4, "f"]}
     rows = table(length=[float("nan"), None, *range(8)], **values)
     parameters = asked(data={"drop": ["mass"]}, prepare={"split": "time", "split_by": "when"})
-    profile = profile_columns(rows, parameters, {"when": "dmy"})
+    profile = profile_columns(rows, rows, parameters, {"when": "dmy"})
 
     assert {name: tuple(column.model_dump().values()) for name, column in profile.items()} == {
         "length": ("double", "feature", 2, 8, None),
@@ -167,3 +172,10 @@ def test_the_profile_describes_every_column() -> None:
         "when": ("timestamp[us]", "split", 0, 1, "dmy"),
         "mass": ("double", "dropped", 5, 1, None),
     }
+
+
+def test_a_feature_without_a_value_in_training_is_taken_out_of_both_parts() -> None:
+    rows = table(late=[None] * 8 + [1.0, 2.0], sliced=[None] * 8 + [1.0, 2.0])
+    parts = without_unknown(rows.slice(0, 8), rows.slice(8), asked(train={"slices": ["sliced"]}))
+
+    assert [part.column_names for part in parts] == [["length", "island", "sex", "sliced"]] * 2

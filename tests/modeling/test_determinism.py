@@ -32,6 +32,7 @@ class FailsInTheSecondProcess(LogisticRegression):
 """
 
 
+@pytest.mark.usefixtures("template")  # whose params.yaml it starts from
 @pytest.mark.parametrize(
     ("settings", "start", "end"),
     [

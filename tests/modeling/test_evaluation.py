@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
@@ -18,11 +19,12 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from tables import FOREST, LINEAR_SVC, LOGISTIC, RIDGE, SEARCH, TREE, VOTING, make_data, make_parameters
+from tables import FOREST, LINEAR_SVC, LOGISTIC, RIDGE, SEARCH, TREE, VOTING, make_parameters
 
 from modeling import evaluation
-from modeling.evaluation import CURVE_POINTS, SCATTER_POINTS, check_folds, evaluate, warnings_in_one_line
-from record.parameters import Train
+from modeling.estimator import fit_pipeline
+from modeling.evaluation import CURVE_POINTS, SCATTER_POINTS, Scorer, evaluate, main_scorer, warnings_in_one_line
+from modeling.split import folds_of
 from record.problem import Problem, say
 
 VALUES = pd.DataFrame({"x": np.arange(12.0)})
@@ -121,10 +123,14 @@ class Memory(ClassifierMixin, BaseEstimator):
         return np.full(len(x), self.classes_[0])
 
 
+def scorer(name: str) -> Scorer:
+    return Scorer(name, metrics.get_scorer(name))
+
+
 def rows_fitted(model: Memory, seed: int) -> list[list[int]]:
-    train = Train(estimator="mine", folds=3, seed=seed, threads=1, portable=False)
     Memory.seen.clear()
-    evaluation.cross_validate(Pipeline([("model", model)]), VALUES, TWO, make_data(), train)
+    folds = folds_of(pa.table({"target": TWO}), make_parameters(LOGISTIC, train={"seed": seed}))
+    evaluation.cross_validate(Pipeline([("model", model)]), VALUES, TWO, folds, scorer("accuracy"))
     return [*Memory.seen]
 
 
@@ -141,7 +147,7 @@ def test_metrics_start_with_the_main_score_its_spread_and_its_baseline() -> None
     folds = [0.5, 0.75, 1.0]
     test = {"balanced_accuracy": 0.8, "accuracy": 0.9, "roc_auc": 0.7}
     baseline = {"balanced_accuracy": 0.5, "accuracy": 0.6, "roc_auc": 0.5, "log_loss": 0.7}
-    found = evaluation.summarise(folds, test, baseline, "classification")
+    found = evaluation.summarise("balanced_accuracy", folds, test, baseline)
 
     assert list(found.items()) == [
         ("balanced_accuracy", {"test": 0.8, "cv_mean": 0.75, "cv_std": statistics.stdev(folds), "baseline": 0.5}),
@@ -186,16 +192,35 @@ def test_curves_go_from_end_to_end_in_as_many_points_as_a_plot_can_show(names: s
         assert (points[0], points[-1][0]) == ((0.0, 0.0 if curve == "ROC" else 1.0), 1.0)
 
 
-def test_the_most_important_columns_come_first() -> None:
+def test_the_most_important_columns_come_first_whatever_they_are_encoded_to() -> None:
     random = np.random.default_rng(0)
-    features = pd.DataFrame({"useless": random.normal(size=60), "some": np.arange(60.0), "most": np.arange(60.0) % 7})
-    target = features["some"].to_numpy() + 100 * features["most"].to_numpy()
-    model = fitted(LinearRegression(), features, target)
-    rows, again, other = (evaluation.importance_rows(model, features, target, "regression", s) for s in (1, 1, 2))
+    rows = {"useless": random.normal(size=60), "some": np.arange(60.0), "most": [f"m{row % 7}" for row in range(60)]}
+    rows |= {"shop": [f"s{row}" for row in range(60)], "day": pa.array(range(60)).cast(pa.timestamp("us"))}
+    table = pa.table(rows | {"target": np.arange(60.0) + 100 * (np.arange(60) % 7)})
+    parameters = make_parameters(RIDGE, task="regression")
+    features, target = evaluation.features_and_target(table, parameters)
+    model = fit_pipeline(table, parameters)
+    found, again, other = (evaluation.importance_rows(model, features, target, scorer("r2"), s) for s in (1, 1, 2))
 
-    assert [row["feature"] for row in rows] == ["most", "some", "useless"]
-    assert rows[-1] == pytest.approx({"feature": "useless", "importance": 0.0, "spread": 0.0}, abs=1e-9)
-    assert rows == again != other
+    assert [row["feature"] for row in found[:1]] == ["most"]
+    assert {row["feature"] for row in found} == {*rows}
+    assert found[-1]["importance"] < 0.05 * found[0]["importance"]
+    assert found == again != other
+
+
+def test_importance_is_what_shuffling_the_raw_column_costs() -> None:
+    parameters = make_parameters(RIDGE, "mass", "regression")
+    features, target = evaluation.features_and_target(TRAIN, parameters)
+    model, main = fit_pipeline(TRAIN, parameters), scorer("r2")
+    raw, shuffles = features.copy(), np.random.default_rng(3)
+    falls = []
+    for _ in range(evaluation.IMPORTANCE_REPEATS):
+        raw["length"] = features["length"].to_numpy()[shuffles.permutation(len(raw))]
+        falls.append(main(model, features, target) - main(model, raw, target))
+    rows = {row["feature"]: row["importance"] for row in evaluation.importance_rows(model, features, target, main, 3)}
+
+    assert next(iter(evaluation.encoded_columns(model["preprocess"]))) == "length"  # the first to be shuffled
+    assert rows["length"] == pytest.approx(statistics.fmean(falls)) != 0
 
 
 @settings(max_examples=100)
@@ -251,26 +276,7 @@ def test_a_model_for_each_sort_of_target_beats_the_baseline(target: str, setting
         assert found.model["model"].tree_.n_node_samples[0] == len(TRAIN)  # all of these rows and no other
 
 
-CLASS_NEEDS = "each class needs 3 rows to train on, but "
-
-
-@pytest.mark.parametrize(
-    ("values", "task", "problems"),
-    [
-        (list("aaaccb"), "classification", [f"{CLASS_NEEDS}'b' has 1", f"{CLASS_NEEDS}'c' has 2"]),
-        ([2, 2, 2, 1, 0, 0], "classification", [f"{CLASS_NEEDS}0 has 2", f"{CLASS_NEEDS}1 has 1"]),
-        (range(5), "regression", ["3 folds need 6 rows, found 5 to train on"]),
-    ],
-)
-def test_too_few_rows_for_the_folds_are_all_named(values: Any, task: str, problems: list[str]) -> None:
-    with pytest.raises(Problem) as caught:
-        check_folds(pa.chunked_array([pa.array(values)]), task, folds=3)
-
-    assert caught.value.lines == tuple(f"params.yaml: train.folds: {problem}" for problem in problems)
-
-
 def test_just_enough_rows_for_the_folds_give_a_score_on_each() -> None:
-    check_folds(pa.chunked_array([list("aaabbb")]), "classification", folds=3)
     found = evaluate(TRAIN.slice(0, 6), TEST, make_parameters(RIDGE, "mass", "regression"))
 
     assert [math.isfinite(score) for score in found.folds] == [True] * 3
@@ -312,3 +318,95 @@ def test_warnings_are_shown_even_if_the_fit_fails(capsys: pytest.CaptureFixture[
 
     assert problem.value.lines == (f"{REFUSED}: not so",)
     assert capsys.readouterr().err == "a fact\nwarning: first of two lines\nwarning: second\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "name"),
+    [
+        ("kind", "auto", "balanced_accuracy"),
+        ("kind", "f1_macro", "f1_macro"),
+        ("big", "roc_auc", "roc_auc"),
+        ("mass", "neg_root_mean_squared_error", "neg_root_mean_squared_error"),
+    ],
+)
+def test_the_chosen_metric_is_the_main_score_and_the_usual_ones_stand_beside_it(
+    target: str, asked: str, name: str
+) -> None:
+    task = "regression" if target == "mass" else "classification"
+    settings = RIDGE if task == "regression" else LOGISTIC
+    found = evaluate(TRAIN, TEST, make_parameters(settings, target, task, train={"metric": asked}))
+    usual = {"roc_auc", "balanced_accuracy", "accuracy", "log_loss"}
+    expected = {"r2", "mean_absolute_error", "root_mean_squared_error"} if task == "regression" else usual
+
+    assert next(iter(found.metrics)) == name
+    assert {*found.metrics["test"]} == {*found.metrics["baseline"]} == expected - {name}
+    assert found.metrics[name]["test"] > found.metrics[name]["baseline"]
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "said"),
+    [
+        (
+            "kind",
+            "roc_acu_ovr",
+            "'roc_acu_ovr' is not a scorer of scikit-learn for a classification; did you mean 'roc_auc_ovr'",
+        ),
+        ("kind", "r2", "'r2' is not a scorer of scikit-learn for a classification"),
+        ("mass", "accuracy", "'accuracy' is not a scorer of scikit-learn for a regression"),
+        ("kind", "rand_score", "'rand_score' is not a scorer of scikit-learn for a classification"),
+        (
+            "kind",
+            "roc_auc",
+            "'roc_auc' cannot score these classes; choose roc_auc_ovo or roc_auc_ovo_weighted or roc_auc_ovr",
+        ),
+        ("kind", "f1", "'f1' cannot score these classes; choose f1_macro or f1_micro or f1_weighted"),
+    ],
+)
+def test_a_metric_that_is_not_for_this_target_is_refused_with_one_that_is(target: str, asked: str, said: str) -> None:
+    task = "regression" if target == "mass" else "classification"
+    parameters = make_parameters(RIDGE, target, task, train={"metric": asked})
+    features, values = evaluation.features_and_target(TEST, parameters)
+
+    with pytest.raises(Problem, match=r"params\.yaml: train\.metric: ") as refused:
+        main_scorer(parameters, evaluation.fit_baseline(features, values, task), features, values)
+    assert said in str(refused.value)
+
+
+def test_the_test_rows_of_each_group_are_scored_by_themselves() -> None:
+    found = evaluate(TRAIN, TEST, make_parameters(LOGISTIC, "big", train={"slices": ["island", "length", "adult"]}))
+    slices = found.metrics["slices"]
+
+    assert {group: scores["rows"] for group, scores in slices["island"].items()} == {
+        "(missing)": 1,
+        "island 0": 4,
+        "island 1": 4,
+        "island 2": 3,
+    }
+    assert slices["island"]["island 1"] == {"rows": 4, "balanced_accuracy": 1.0, "accuracy": 1.0}
+    assert list(slices["adult"]) == ["(missing)", "False", "True"]
+    assert json.loads(json.dumps(found.metrics, allow_nan=False)) == found.metrics
+
+
+def test_a_score_that_a_group_does_not_have_is_null() -> None:
+    found = evaluate(TRAIN, TEST, make_parameters(LOGISTIC, "big", train={"slices": ["age"], "metric": "roc_auc"}))
+
+    assert found.metrics["slices"]["age"]["0"] == {"rows": 6, "roc_auc": None, "accuracy": 1.0}
+
+
+def test_numbers_are_cut_at_the_quartiles_of_training_dates_into_years_and_too_many_values_are_refused() -> None:
+    days = pa.array(["2023-12-31", "2024-01-01", None] * 20).cast(pa.timestamp("us"))
+    train = pa.table({"x": range(60), "day": days, "name": [f"n{row}" for row in range(60)]})
+    test = train.take([0, 14, 15, 45, 59])
+
+    quarters = ["up to 14.75", "up to 14.75", "14.75 to 29.5", "above 44.25", "above 44.25"]
+    assert evaluation.groups_of("x", train, test) == quarters
+    assert evaluation.groups_of("day", train, test) == ["2023", "(missing)", "2023", "2023", "(missing)"]
+    with pytest.raises(Problem, match=r"train\.slices: 'name' has 60 values, at most 40 are scored one by one"):
+        evaluation.groups_of("name", train, train)
+
+
+def test_what_the_scores_show_is_kept_with_the_evaluation() -> None:
+    assert [pitfall.name for pitfall in evaluate(TRAIN, TEST, make_parameters(TREE, "kind")).warnings] == [
+        "perfect_score",
+        "few_test_rows",
+    ]

@@ -326,6 +326,9 @@ print(json.dumps(answers))
 """
 
 
+COMMIT = "and FILE is not committed as it is; review it, then git add FILE && git commit; nothing was loaded"
+
+
 def test_of_own_classes_only_committed_and_unchanged_ones_are_loaded(tmp_path: Path) -> None:
     project = Project(tmp_path)
     shutil.copytree(CHECKOUT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
@@ -340,8 +343,8 @@ def test_of_own_classes_only_committed_and_unchanged_ones_are_loaded(tmp_path: P
     assert json.loads(project.run("python -B ask.py").stdout) == {
         "committed": "Step",
         "modeling.inner": "Step",
-        "dropped": "model.joblib: asks for dropped.Step, which a model is never made of; nothing was loaded",
-        "changed": "model.joblib: asks for changed.Step, which a model is never made of; nothing was loaded",
+        "dropped": f"model.joblib: asks for dropped.Step, {COMMIT.replace('FILE', 'src/dropped.py')}",
+        "changed": f"model.joblib: asks for changed.Step, {COMMIT.replace('FILE', 'src/changed.py')}",
         "function": False,
         "imported": False,
     }

@@ -8,8 +8,8 @@ import pytest
 from tables import make_parameters
 
 from modeling.checks import prepared_columns
-from modeling.pitfalls import pitfalls_of, refuse_named
-from record.notes import Pitfall
+from modeling.pitfalls import leaks, pitfalls_of
+from record.notes import Pitfall, refuse_named
 from record.problem import Problem
 
 ROWS = 200
@@ -17,19 +17,27 @@ CHANCE = random.Random(1)  # noqa: S311 - not a secret
 CLASSES = [CHANCE.choice(["yes", "no"]) for _ in range(ROWS)]
 MASS = [CHANCE.uniform(0, 9) for _ in range(ROWS)]
 CODES = [{"yes": 1, "no": 2}[value] for value in CLASSES]
+LEAK = "determines the target 'y', or nearly so (200 different rows); is it known beforehand?"
 SAID = {  # by column: the warning's name, its words, and the values
-    "copy": ("leak", "determines the target 'y' in 200 rows; is it known beforehand?", CODES),
-    "nearly": ("leak", "nearly determines the target 'y' in 200 rows", [3 - CODES[0], *CODES[1:]]),
+    "copy": ("leak", LEAK, CODES),
+    "nearly": ("leak", LEAK, [3 - CODES[0], *CODES[1:]]),
     "far_apart": (
         "leak",
-        "determines the target 'y' in 200 rows",
+        LEAK,
         [10 * code + x for code, x in zip(CODES, MASS, strict=True)],
+    ),
+    "tied": ("leak", LEAK, [round(10 * code + x) for code, x in zip(CODES, MASS, strict=True)]),
+    "missing": ("leak", LEAK, [None if code == 1 else x for code, x in zip(CODES, MASS, strict=True)]),
+    "names": (
+        "identifier",
+        "198 of 200 values are different; if it is an identifier",
+        [f"n{k % 198}" for k in range(ROWS)],
     ),
     "name": ("identifier", "every value is different; if it is an identifier", [f"n{k}" for k in range(ROWS)]),
     "row": ("identifier", "counts the rows", list(range(1, ROWS + 1))),
     "colour": (
         "near_equal",
-        "nearly equal values 'Red ' (1 rows), 'red' (100 rows)",
+        "nearly equal values 'Red ' (1 row), 'red' (100 rows)",
         ["Red ", *["red", "blue"] * 99, "red"],
     ),
     "lists": ("unusable", "holds list<item: int64>, which no model here can learn from", [[1]] * ROWS),
@@ -74,7 +82,7 @@ def test_a_column_that_a_number_follows_from_is_named_for_a_regression(name: str
     table = pa.table({name: NUMBERS[name], "other": MASS[::-1], "y": MASS})
     (pitfall,) = found(table, task="regression")
 
-    assert pitfall.text.startswith(f"column '{name}': nearly determines the target 'y'")
+    assert pitfall.text.startswith(f"column '{name}': {LEAK}")
 
 
 @pytest.mark.parametrize("noise", [0.5, 2])
@@ -84,6 +92,23 @@ def test_a_strong_column_is_not_a_leak(noise: float) -> None:
 
     assert found(pa.table({"near": near, "y": MASS}), task="regression") == []
     assert found(pa.table({"near": codes, "y": CLASSES})) == []
+
+
+def test_near_times_that_have_near_numbers_ask_for_a_split_by_time() -> None:
+    days = pa.array(range(ROWS)).cast(pa.timestamp("s")).cast(pa.timestamp("us"))
+    (pitfall,) = found(pa.table({"day": days, "other": MASS, "y": [float(k) for k in range(ROWS)]}), task="regression")
+
+    assert pitfall.text.endswith(
+        "have nearly the same 'y'; prepare.split: time with split_by: day scores what is to come"
+    )
+
+
+@pytest.mark.parametrize(("rows", "warns"), [(19, False), (20, True)])
+def test_too_few_rows_show_no_leak(rows: int, *, warns: bool) -> None:
+    line = pa.table({"x": [2.0 * k for k in range(rows)], "y": [float(k) for k in range(rows)]})
+    parameters = make_parameters({"class": "x.Y"}, "y", "regression")
+
+    assert bool([*leaks("x", line, parameters.data)]) == warns
 
 
 def test_free_text_is_not_an_identifier() -> None:
@@ -108,7 +133,7 @@ def test_a_class_that_is_spelt_like_a_missing_value_is_named() -> None:
 
 
 def test_test_rows_that_are_training_rows_are_counted_unless_rows_repeat_by_nature() -> None:
-    half = pa.table({"n": [None, *range(1, ROWS)], **honest()}).slice(0, 100)
+    half = pa.table({"n": [None, *[7] * (ROWS - 1)], **honest()}).slice(0, 100)
     (pitfall,) = found(pa.concat_tables([half, half]))
 
     text = "50 of 50 test rows occur among the training rows too; if rows repeat, keep each once"

@@ -5,17 +5,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
-from tables import PENGUINS, ROW, make_data, write_package_of
+from tables import PENGUINS, ROW, write_package_of
 
-from modeling import scoring
+from modeling import new_rows
 from modeling.loading import Loaded, load_model
-from modeling.scoring import BATCH, as_feature, check_columns, read_batches, score_file
+from modeling.new_rows import BATCH, read_batches
+from modeling.scoring import DiffersError, score_file
 from modeling.table import to_frame
-from record.notes import Feature
 from record.problem import Problem
 
 IDENTITY = ["model_version", "model_sha256"]
@@ -31,7 +32,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BLOCK", 1024 * 1024)  # as a text file has more than one of only if it is large
+    monkeypatch.setattr(new_rows, "BLOCK", 1024 * 1024)  # as a text file has more than one of only if it is large
 
 
 def table(count: int = 3, **columns: Any) -> pa.Table:
@@ -49,7 +50,7 @@ def scored(
     rows: pa.Table, loaded: Loaded, folder: Path, source: str = ".parquet", target: str = ".parquet"
 ) -> pa.Table:
     """The rows with their scores, by way of two files."""
-    count = score_file(write(rows, folder / f"in{source}"), folder / f"out{target}", loaded)
+    count, _ = score_file(write(rows, folder / f"in{source}"), folder / f"out{target}", loaded)
     found = (pyarrow.csv.read_csv if target == ".csv" else pq.read_table)(folder / f"out{target}")
     assert count == len(found) == len(rows)
     return found
@@ -93,7 +94,7 @@ def test_a_csv_may_have_missing_values_digits_as_text_and_fractions_that_come_la
     rows = "".join(f"{row}\n" for row in [",".join(ROW), "7,NA,,null", *["8,Mars,39.1,3750"] * BATCH, "9,1,39,3000.5"])
     (tmp_path / "in.csv").write_text(rows)
 
-    assert score_file(tmp_path / "in.csv", tmp_path / "out.csv", loaded) == BATCH + 2
+    assert score_file(tmp_path / "in.csv", tmp_path / "out.csv", loaded)[0] == BATCH + 2
 
 
 @pytest.mark.parametrize(
@@ -115,17 +116,26 @@ def test_equivalent_types_are_scored_alike_and_the_order_of_the_columns_does_not
         assert turned.select(SCORES) == scored(table(), loaded, tmp_path).select(SCORES)
 
 
-def test_all_problems_of_the_columns_are_reported_at_once(loaded: Loaded) -> None:
-    rows = table(species=None, island=[1, 2, 3], mass_g=["a", "b", "c"])
-    with pytest.raises(Problem) as caught:
-        check_columns(rows.append_column("bill_mm", rows["bill_mm"]), loaded.manifest, Path("in.parquet"))
-
-    assert caught.value.lines == (
-        "in.parquet: column 'species' is missing; the model needs one, of string",
-        "in.parquet: column 'island': expected string, found int64",
-        "in.parquet: column 'bill_mm' occurs 2 times; the model needs one, of double",
-        "in.parquet: column 'mass_g': expected int64, found string",
+def test_all_problems_of_the_columns_are_reported_at_once(loaded: Loaded, tmp_path: Path) -> None:
+    source = write(
+        table(species=None, island=[1, 2, 3], bill_mm=[[1], [2], [3]], mass_g=["8", "b", "c"]), tmp_path / "in.parquet"
     )
+    with pytest.raises(Problem) as caught:
+        score_file(source, tmp_path / "out.csv", loaded)
+
+    assert [line.removeprefix(f"{source}: ") for line in caught.value.lines] == [
+        "column 'species' is missing; the model needs one, of string",
+        "column 'island': expected string, found int64; write it as it was in training",
+        "column 'bill_mm': expected double, found list<element: int64>; write it as it was in training",
+        "column 'mass_g': expected int64, found the text '8' in row 1",
+    ]
+
+
+def test_a_feature_that_occurs_twice_is_refused(loaded: Loaded, tmp_path: Path) -> None:
+    rows = table()
+    source = write(rows.append_column("bill_mm", rows["bill_mm"]), tmp_path / "in.parquet")
+    with pytest.raises(Problem, match="column 'bill_mm' occurs 2 times; the model needs one, of double"):
+        score_file(source, tmp_path / "out.csv", loaded)
 
 
 def test_extra_columns_are_named_and_kept_but_not_used(
@@ -187,25 +197,83 @@ def test_an_unreadable_row_leaves_the_previous_output(loaded: Loaded, tmp_path: 
     with source.open("a") as file:
         file.write("Adelie,Dream,39.1,heavy\n")
     (tmp_path / "out.csv").write_text("the previous output")
-    with pytest.raises(Problem, match=rf"column 'mass_g': expected int64, found 'heavy' in row {BATCH + 1:,}$"):
+    with pytest.raises(
+        Problem, match=rf"column 'mass_g': expected int64, found the text 'heavy' in row {BATCH + 1:,}$"
+    ):
         score_file(source, tmp_path / "out.csv", loaded)
 
     assert (tmp_path / "out.csv").read_text() == "the previous output"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
 
-@pytest.mark.parametrize(
-    ("kinds", "texts", "values"),
-    [
-        ((pa.float32(), pa.int8(), pa.uint64()), ["1", None, "2.5"], [1.0, None, 2.5]),
-        ((pa.int8(), pa.bool_()), ["NA", None], [None, None]),
-        ((pa.bool_(),), ["true", None, "FALSE"], [True, None, False]),
-        ((pa.string(),), ["1", None, "x"], ["1", None, "x"]),
-    ],
-)
-def test_the_text_of_a_csv_becomes_the_kind_of_its_feature(kinds: Any, texts: list[Any], values: list[Any]) -> None:
-    column = pa.chunked_array([texts])
-    for kind in kinds:
-        feature = Feature(name="x", dtype=str(kind), nullable=False)
+@pytest.mark.parametrize("source", [".feather", ".csv.zst", ".tsv.bz2", "-folder"])
+def test_every_format_of_a_raw_table_is_scored(loaded: Loaded, tmp_path: Path, source: str) -> None:
+    rows, path = PENGUINS.drop(["sex"]), tmp_path / f"in{source}"
+    if source == ".feather":
+        pyarrow.feather.write_feather(rows, path, chunksize=5)
+    elif source == "-folder":
+        path.mkdir()
+        pq.write_table(rows.slice(0, 5), path / "a.parquet")
+        pq.write_table(rows.slice(5).append_column("more", pa.array([1] * 7)), path / "b.parquet")
+    else:
+        options = pyarrow.csv.WriteOptions(delimiter="\t" if ".tsv" in source else ",")
+        with pa.output_stream(path, compression="zstd" if source.endswith("zst") else "bz2") as stream:
+            pyarrow.csv.write_csv(rows, stream, options)
+    score_file(path, tmp_path / "out.parquet", loaded)
 
-        assert as_feature(column, feature, make_data(), "x", 0).to_pylist() == values
+    assert pq.read_table(tmp_path / "out.parquet").select(SCORES) == scored(rows, loaded, tmp_path).select(SCORES)
+
+
+def test_text_is_scored_whatever_its_arrow_type_is(loaded: Loaded, tmp_path: Path) -> None:
+    plain = scored(table(), loaded, tmp_path, target=".csv")
+    for kind in (pa.string_view(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        rows = table(species=pa.array(["Adelie"] * 3).cast(kind), note=pa.array(["x"] * 3).cast(kind))
+
+        assert scored(rows, loaded, tmp_path, target=".csv").select(SCORES) == plain.select(SCORES)
+
+
+def test_a_list_in_an_unused_column_is_kept_in_parquet_and_named_for_csv(loaded: Loaded, tmp_path: Path) -> None:
+    rows = table(tags=[["a"]] * 3)
+    with pytest.raises(Problem, match=r"column 'tags': list<element: string> cannot be in a CSV; name a \.parquet"):
+        scored(rows, loaded, tmp_path, target=".csv")
+
+    assert scored(rows, loaded, tmp_path)["tags"].to_pylist() == [["a"]] * 3
+
+
+def test_infinite_numbers_are_counted_to_the_end_and_nothing_is_written(loaded: Loaded, tmp_path: Path) -> None:
+    lengths = [float("inf"), *[39.0] * BATCH, float("-inf")]
+    source = write(table(len(lengths), bill_mm=lengths), tmp_path / "in.parquet")
+    with pytest.raises(Problem, match="column 'bill_mm': expected finite numbers, found 2 infinite"):
+        score_file(source, tmp_path / "out.csv", loaded)
+
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_rows_that_differ_from_training_are_told_and_with_strict_refused(loaded: Loaded, tmp_path: Path) -> None:
+    source, target = write(table(species=["Adelie "] * 3), tmp_path / "in.csv"), tmp_path / "out.csv"
+    _, (tell,) = score_file(source, target, loaded)
+    target.write_text("the previous output")
+    with pytest.raises(DiffersError) as refused:
+        score_file(source, target, loaded, is_strict=True)
+
+    assert (tell.name, tell.column, tell.rows) == ("unseen_values", "species", 3)
+    assert refused.value.tells == [tell]
+    assert refused.value.lines == (f"{source}: {tell.text}", "nothing was written, as --strict asks")
+    assert target.read_text() == "the previous output"
+
+
+def test_new_rows_are_compared_with_the_contract_of_the_features(
+    loaded: Loaded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = [
+        {"name": "mass_g", "type": "integer", "constraints": {"minimum": 3000, "unique": True}},
+        {"name": "sex", "type": "string", "constraints": {"required": True}},
+    ]
+    document = {"fields": fields, "missingValues": ["none"], "primaryKey": "sex"}
+    kept = replace(loaded, manifest=loaded.manifest.model_copy(update={"contract": document}))
+    _, found = score_file(write(table(mass_g=["none", "3000", "8"]), tmp_path / "in.csv"), tmp_path / "out.csv", kept)
+
+    assert [tell.text for tell in found if tell.name == "contract"] == [
+        "column 'mass_g': expected at least 3000; 1 row differs: 8 in row 3 (contract)"
+    ]
+    assert "note: whether values come once, as the contract asks of mass_g, is not checked" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """One odd cell does not change what a column is, and a date, time or duration means the same in every spelling."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from raw_tables import ROWS, Cells, kinds, numbers, settings, with_cell, written
 
 from modeling.reading import DEFAULTS, read_raw
+from modeling.spellings import as_yaml, odd_values
+from record.files import from_yaml
 from record.problem import Problem
 
 CSV = DEFAULTS["csv"]
@@ -23,10 +26,10 @@ def test_one_odd_cell_is_refused_with_its_row_and_the_ways_on(tmp_path: Path, ce
         kinds(path)
 
     (line,) = refused.value.lines
-    assert f"column 'z': 59 of 60 values are numbers, but {cell!r} 1 times, first in row 7" in line
-    assert f"set data.missing: {{z: [{cell!r}]}}" in line
-    assert "data.types: {z: category}" in line
-    assert "data.drop" in line
+    assert f"column 'z': 59 of 60 values are numbers, but {cell!r} is in 1 row, first in row 7" in line
+    assert f"add z: [{as_yaml(cell)}] to data.missing" in line
+    assert "add z: category to data.types" in line
+    assert "or z to data.drop" in line
 
 
 @pytest.mark.parametrize(
@@ -107,9 +110,13 @@ def test_instants_and_durations_of_a_typed_file_are_utc_and_seconds(tmp_path: Pa
     [
         (["03/04/2024", "05/06/2024"], "do not show which number is the day; set data.date_order: dmy"),
         (["13/04/2024", "04/13/2024"], "'13/04/2024' and '04/13/2024' have the day in different places"),
-        (["13/04/24", "14/04/24"], "write the year with four digits"),
-        (["2024-02-30", *["2024-02-28"] * 9], "9 of 10 values are dates, but '2024-02-30' 1 times, first in row 1"),
-        (["soon", *["2024-02-28"] * 9], "9 of 10 values are dates, but 'soon' 1 times, first in row 1"),
+        *(
+            (cells, "write the year with four digits")
+            for cells in (["13/04/24", "14/04/24"], ["8/6/20 18:57", "9/6/20 1:07"])
+        ),
+        (["6-Aug-09", "7-Aug-09"], "write the year with four digits"),
+        (["2024-02-30", *["2024-02-28"] * 9], "9 of 10 values are dates, but '2024-02-30' is in 1 row, first in row 1"),
+        (["soon", *["2024-02-28"] * 9], "9 of 10 values are dates, but 'soon' is in 1 row, first in row 1"),
         (["2024-02-28T10:00Z", *["2024-02-28T10:00"] * 9], "9 of 10 values are dates, but '2024-02-28T10:00Z'"),
         (["25:10", *["10:25"] * 9], "9 of 10 values are times, but '25:10'"),
         (["maybe", *["true", "false"] * 9], "18 of 19 values are booleans, but 'maybe'"),
@@ -169,10 +176,43 @@ def test_a_column_that_cannot_be_what_params_yaml_says_is_refused(tmp_path: Path
     path = written(tmp_path / "t.csv", ["red", "blue", "7"])
     pq.write_table(pa.table({"z": [1.5, 2.5], "y": ["a", "b"]}), tmp_path / "t.parquet")
 
-    with pytest.raises(Problem, match="column 'z': 1 of 3 values are numbers, but 'red' 1 times"):
+    with pytest.raises(Problem, match="column 'z': 1 of 3 values are numbers, but 'red' is in 1 row"):
         kinds(path, types={"z": "number"})
     with pytest.raises(Problem, match=r"column 'z': double cannot be read as date; correct data.types"):
         kinds(tmp_path / "t.parquet", types={"z": "date"})
+
+
+@pytest.mark.parametrize(
+    ("odd", "is_refused"),
+    [
+        (["-"] * 20 + ["?"] * 9, True),
+        (["Over 100"] * 29, True),
+        (["2-10"] * 15 + ["Over 100"] * 14, False),
+        (["2-10"] * 3 + ["Over 100"] * 2, True),
+    ],
+    ids=["two spellings of missing", "one value", "a category", "few of several"],
+)
+def test_odd_values_are_few_or_alike(tmp_path: Path, odd: Cells, *, is_refused: bool) -> None:
+    path = written(tmp_path / "t.csv", [*numbers()[: ROWS - len(odd)], *odd])
+
+    if is_refused:
+        with pytest.raises(Problem, match="values are numbers, but "):
+            kinds(path)
+    else:
+        assert kinds(path)["z"] == "string"
+
+
+@pytest.mark.parametrize("name", ["a: b, c", "null", "*", "@a", "a]", "5' 11\"", "größe", "plain", "x\x1a"])
+def test_a_remedy_is_yaml_whatever_the_name_and_the_value(name: str) -> None:
+    column = pa.chunked_array([[*numbers(), name]])
+    (line,) = odd_values(name, column, settings("t.csv"))
+    remedies = re.findall(r"(?:add|or) (\S.*?) to data\.(missing|types|drop)", line.partition("row 61; ")[2])
+    missing, kind, drop = (
+        (from_yaml(f"[{text}]".encode()) if key == "drop" else from_yaml(f"{{{text}}}".encode()))
+        for text, key in remedies
+    )
+
+    assert (missing, kind, drop) == ({name: [name]}, {name: "category"}, [name])
 
 
 def test_a_few_numbers_among_words_are_words(tmp_path: Path) -> None:

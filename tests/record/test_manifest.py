@@ -141,6 +141,15 @@ def test_a_manifest_of_schema_1_is_read_under_the_keys_of_schema_2_and_keeps_its
     assert manifest.lineage().keys() == document().keys() - {"run"}
 
 
+def test_of_the_first_manifests_it_is_not_known_whether_the_model_is_deterministic() -> None:
+    first = json.loads(OLD)
+    del first["model"]["deterministic"], first["model"]["nondeterminism"]
+    manifest = parse_manifest(to_json(first))
+
+    assert manifest.model.nondeterminism == "not known, since no second fit was compared"
+    assert manifest.to_bytes() == to_json(first)
+
+
 FORM = "expected exactly the form"
 
 
@@ -162,4 +171,4 @@ def damaged(path: str, value: object) -> bytes:
     ],
 )
 def test_a_damaged_manifest_of_schema_1_is_refused(said: str, content: bytes) -> None:
-    assert problems_of(content)[0].startswith(f"manifest.json: {said}")
+    assert any(problem.startswith(f"manifest.json: {said}") for problem in problems_of(content))

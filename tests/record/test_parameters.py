@@ -25,6 +25,9 @@ NAME = "expected lower-case letters, digits and inner hyphens, such as 'penguins
 SEMANTIC = "expected a plain semantic version, such as 'v1.0.0'"
 
 
+pytestmark = pytest.mark.usefixtures("template")  # whose params.yaml they start from
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A folder with the params.yaml of this checkout, to run in."""

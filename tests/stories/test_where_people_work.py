@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import PACKAGE, RELEASE, SOURCE, VERSION, Project, built_once, recipe
+from projects import PACKAGE, RELEASE, SOURCE, VERSION, Project, built_once
 
 TAG = "penguins@v1.0.0"
 CLONE = "git -c protocol.file.allow=always clone -q"
@@ -420,33 +420,6 @@ def test_a_partial_clone_offline_is_not_called_damaged(own: Project, tmp_path: P
     assert done.returncode == 2
     assert "promisor" in done.stderr or "partial" in done.stderr
     assert "damaged" not in done.stderr
-
-
-@pytest.mark.parametrize("folder", [".", pytest.param("teams/alpha", marks=pytest.mark.long)])
-def test_a_repository_of_ones_own_is_green_after_the_recipe(fresh: Project, tmp_path: Path, folder: str) -> None:
-    """The steps of .ci/run in a fresh clone of a repository that has a history of its own."""
-    top = Project(tmp_path / "mine")
-    shutil.copytree(fresh.path, top.path / folder, ignore=lambda *_: {".git", "cache", "tmp"})
-    top.run("git init -q -b main")
-    top.commit("Use the template")
-    top.run(f"git init -q --bare -b main {tmp_path / 'hub'}")
-    top.type(f"git remote add origin {tmp_path / 'hub'} && git push -qu origin main")
-    mine = Project(top.path / folder)
-    mine.type(recipe("Start your own"))
-    made = manifest(mine)["run"]["git"]
-    top.run(f"git clone -q {tmp_path / 'hub'} {tmp_path / 'ci'}")
-    ci = Project(tmp_path / "ci" / folder)
-    for command in (
-        "dvc repro",
-        "dvc status",
-        "dvc repro --force",
-        "python src/lineage.py verify",
-        "python src/lineage.py rebuild v1.0.0",
-    ):
-        ci.run(command)
-
-        assert ci.run("git status --porcelain").stdout == "", command
-    assert made == {"commit": mine.run("git rev-parse HEAD~1").stdout.strip(), "dirty": False, "remote": None}
 
 
 def test_a_first_run_before_the_first_commit_is_recorded_anew_by_the_command_it_says(

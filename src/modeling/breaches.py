@@ -1,0 +1,196 @@
+"""Whether a table keeps its contract: every breach, by column, with the number of its rows and the first of them."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modeling.table import kind_of
+from record.contract import NUMBERS, Column, Contract
+from record.notes import CONTRACT
+from record.problem import did_you_mean, refuse_if
+
+KINDS = {"string": "category", "boolean": "boolean", "date": "date", "datetime": "date", "time": "time"}
+SHOWN = 3  # rows that are named
+LONGEST = 60  # characters of a value that are shown
+Rule = tuple[str, pa.ChunkedArray]  # what is expected, and of each row whether it differs
+
+
+@dataclass(frozen=True)
+class Breach:
+    """Rows that break one rule: how many there are, and the first of them as words; none where it is the column."""
+
+    column: str
+    expected: str
+    rows: int
+    first: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The breach as a person reads it."""
+        if not self.first:
+            return f"column '{self.column}' {self.expected}"
+        more = ", …" if self.rows > len(self.first) else ""
+        differ = f"{self.rows:,} row{' differs' if self.rows == 1 else 's differ'}"
+        return f"column '{self.column}': expected {self.expected}; {differ}: {', '.join(self.first)}{more}"
+
+    def and_later(self, other: "Breach") -> "Breach":
+        """The same breach in rows that come later, added."""
+        first = (*self.first, *other.first)[:SHOWN]
+        return Breach(self.column, self.expected, self.rows + other.rows, first)
+
+
+def check_contract(table: pa.Table, contract: Contract, path: str) -> None:
+    """Raise a problem that names all breaches of a raw table at once."""
+    found = [*breaches_of_columns(table, contract), *breaches_of_rows(table, contract), *repetitions(table, contract)]
+    last = [f"{CONTRACT}: asks for this; correct the table in a new snapshot, or change what is asked"] if found else []
+    refuse_if([*(f"{path}: {breach.text}" for breach in found), *last])
+
+
+def breaches_of_columns(table: pa.Table, contract: Contract) -> Iterator[Breach]:
+    """Columns that are missing and, if only those of the contract may be there, columns that it does not name."""
+    names, there = [field.name for field in contract.fields], table.column_names
+    for name in names:
+        if name not in there:
+            others = [other for other in there if other not in names]
+            yield Breach(name, f"is missing; {did_you_mean(name, others) if others else 'add it'}", len(table), ())
+    if contract.fields_match == "equal":
+        for name in (name for name in there if name not in names):
+            yield Breach(name, "is not a field, and fieldsMatch is equal", len(table), ())
+
+
+def breaches_of_rows(table: pa.Table, contract: Contract, done: int = 0) -> Iterator[Breach]:
+    """What can be seen of each row alone; `done` rows came before."""
+    for field in contract.fields:
+        if field.name in table.column_names:
+            column = table[field.name]
+            for expected, is_breach in rules(field, column):
+                if breach := breach_of(field.name, expected, column, is_breach, done):
+                    yield breach
+
+
+def breach_of(
+    name: str, expected: str, column: pa.ChunkedArray, is_breach: pa.ChunkedArray, done: int = 0
+) -> Breach | None:
+    """The rows of a mask as a breach, if there are any."""
+    rows = pc.indices_nonzero(is_breach)
+    if not len(rows):
+        return None
+    places = rows[:SHOWN]
+    values = words_of(column.take(places))
+    first = tuple(f"{v} in row {done + k + 1:,}" for v, k in zip(values, places.to_pylist(), strict=True))
+    return Breach(name, expected, len(rows), first)
+
+
+def words_of(values: pa.ChunkedArray) -> list[str]:
+    """Values as a person reads them."""
+    if pa.types.is_string(values.type) or kind_of(values.type) is None:
+        return ["nothing" if value is None else repr(value)[:LONGEST] for value in values.to_pylist()]
+    texts = values.cast(pa.string()).to_pylist()  # a date may be of a year that Python does not know
+    return ["nothing" if text is None else re.sub(r"( 00:00:00)?\.0+$", "", text) for text in texts]
+
+
+def rules(field: Column, column: pa.ChunkedArray) -> Iterator[Rule]:
+    """Everything that a field asks of a column's values, one by one."""
+    asked = field.constraints
+    if asked.required:
+        yield "a value", column.is_null()
+    kind, is_any = kind_of(column.type), field.type == "any"
+    if pa.types.is_null(column.type) or (is_any and (kind or not asked.required)):
+        return
+    if not is_any and kind == ("number" if field.type in NUMBERS else KINDS[field.type]):
+        yield from rules_of_values(field, column)
+    elif column.null_count < len(column):
+        way = f" (data.types: {{{field.name}: category}} keeps it text)" if field.type == "string" and kind else ""
+        expected = "what a model can learn from" if is_any else field.type
+        yield f"{expected}, found {column.type}{way}", column.is_valid()
+
+
+def rules_of_values(field: Column, column: pa.ChunkedArray) -> Iterator[Rule]:
+    """What a field asks of values of its type; a missing one gives null, which is not a breach."""
+    asked = field.constraints
+    if field.type == "integer" and pa.types.is_floating(column.type):
+        yield "integer", pc.not_equal(column, pc.floor(column))
+    if field.type == "date":
+        yield "date without a time", pc.not_equal(column, pc.floor_temporal(column, unit="day"))
+    if asked.minimum is not None:
+        yield f"at least {asked.minimum}", compared(column, pc.less, field.value_of(asked.minimum))
+    if asked.maximum is not None:
+        yield f"at most {asked.maximum}", compared(column, pc.greater, field.value_of(asked.maximum))
+    if asked.min_length is not None:
+        yield f"at least {asked.min_length} characters", pc.less(pc.utf8_length(column), asked.min_length)
+    if asked.max_length is not None:
+        yield f"at most {asked.max_length} characters", pc.greater(pc.utf8_length(column), asked.max_length)
+    if asked.pattern is not None:
+        yield f"text like {asked.pattern}", unlike(asked.pattern, column)
+    if asked.enum is not None:
+        yield f"one of {listed(asked.enum)}", outside([field.value_of(value) for value in asked.enum], column)
+
+
+def compared(column: pa.ChunkedArray, is_wrong: Callable[..., pa.ChunkedArray], value: Any) -> pa.ChunkedArray:
+    """A column compared with a value, exactly where the column's type can hold it."""
+    try:
+        return is_wrong(column, pa.scalar(value, column.type))
+    except (pa.ArrowInvalid, OverflowError):
+        return is_wrong(column.cast(pa.float64(), safe=False), float(value))
+
+
+def unlike(pattern: str, column: pa.ChunkedArray) -> pa.Array:
+    """Of each text whether it does not match as a whole; each is looked at once, by Python's own expressions."""
+    encoded = column.combine_chunks().dictionary_encode()
+    expression = re.compile(pattern)
+    wrong = pa.array([expression.fullmatch(text) is None for text in encoded.dictionary.to_pylist()], pa.bool_())
+    return wrong.take(encoded.indices)
+
+
+def outside(known: list[Any], column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Of each value whether it is not among some; numbers are compared as doubles."""
+    if kind_of(column.type) == "number":
+        column, known = column.cast(pa.float64(), safe=False), [float(value) for value in known]
+    return pc.and_(pc.invert(pc.is_in(column, value_set=pa.array(known, column.type))), column.is_valid())
+
+
+def listed(values: list[Any]) -> str:
+    """Some values of a list, for a sentence."""
+    return ", ".join([*map(repr, values[:SHOWN]), *(["…"] if len(values) > SHOWN else [])])
+
+
+def repetitions(table: pa.Table, contract: Contract) -> Iterator[Breach]:
+    """Values of a `unique` field, and primary keys, that came in an earlier row; a key may not be missing either."""
+    for field in contract.fields:
+        name = field.name
+        if field.constraints.unique and name in table.column_names and kind_of(table[name].type):
+            column = table[name]
+            again = pc.and_(pa.array(repeated([column])), column.is_valid())
+            if breach := breach_of(name, "another value in every row", column, again):
+                yield breach
+    key = [name for name in contract.primary_key if name in table.column_names and kind_of(table[name].type)]
+    if key and len(key) == len(contract.primary_key):
+        yield from breaches_of_key([table[name] for name in key], key)
+
+
+def breaches_of_key(columns: list[pa.ChunkedArray], names: list[str]) -> Iterator[Breach]:
+    """Rows without a whole primary key, and rows whose key came earlier."""
+    for name, column in zip(names, columns, strict=True):
+        if breach := breach_of(name, "a value, since it is in the primary key", column, column.is_null()):
+            yield breach
+    if breach := breach_of(
+        ", ".join(names), "another primary key in every row", columns[0], pa.array(repeated(columns))
+    ):
+        yield breach
+
+
+def repeated(columns: list[pa.ChunkedArray]) -> list[bool]:
+    """Of each row whether an earlier one has the same values."""
+    codes = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        found = pc.fill_null(column.combine_chunks().dictionary_encode().indices, -1)
+        pairs = np.column_stack([codes, np.from_dlpack(found)])
+        codes = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+    is_again = np.ones(len(codes), dtype=bool)
+    is_again[np.unique(codes, return_index=True)[1]] = False
+    return is_again.tolist()
