@@ -3,6 +3,7 @@
 Each check raises ValueError. They are found by the names of an object's classes, so that nothing is imported for them.
 """
 
+# ruff: noqa: SLF001 - what compiled code reads is private
 import math
 import re
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def dtype_of(text: str, state: tuple[Any, ...]) -> np.dtype[Any]:
         require(all(part[0].names is None and not part[0].hasobject for part in fields.values()), "a nested dtype")
         formats, offsets = zip(*(fields[name][:2] for name in names), strict=True)
         layout = {"names": list(names), "formats": formats, "offsets": offsets, "itemsize": itemsize}
-        found = np.dtype(layout, align=bool(flags & 128))  # type: ignore[call-overload]
+        found: np.dtype[Any] = np.dtype(layout, align=bool(flags & 128))  # type: ignore[call-overload]
     elif metadata:
         unit, number, *_ = metadata[0][1]
         found = np.dtype(f"{text}[{int(number)}{unit.decode() if isinstance(unit, bytes) else unit}]")
@@ -124,7 +125,7 @@ def check_estimator(made: Any) -> None:
         require(all(type(value) is str and value in METHODS for value in known), f"the method {values!r}")
     if "n_features_in_" in state:
         for name in WIDE:
-            shape = getattr(state.get(name), "shape", ())
+            shape: Any = getattr(state.get(name), "shape", ())
             wide = len(shape) != 2 or 0 in shape or shape[1] == made.n_features_in_
             require(wide or shape[0] == shape[1], f"{name} of other rows")
 
@@ -147,7 +148,7 @@ def check_boosting(made: Any) -> None:
 
 def check_hist_boosting(made: Any) -> None:
     """The features of its trees are there, and those of categories are known as such."""
-    categorical = getattr(getattr(made, "_bin_mapper", None), "is_categorical_", None)
+    categorical: Any = getattr(getattr(made, "_bin_mapper", None), "is_categorical_", None)
     for each in (tree for trees in getattr(made, "_predictors", ()) for tree in trees):
         inner = each.nodes[each.nodes["is_leaf"] == 0]
         require((inner["feature_idx"] < made._n_features).all(), "a tree of more features")

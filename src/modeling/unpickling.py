@@ -8,7 +8,7 @@ imported. This is hardening, not a sandbox: what it checks and what rests on tru
 import inspect
 import pickle
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -100,6 +100,7 @@ class Name:
     name: str
 
     def __str__(self) -> str:
+        """As it is spelled."""
         return f"{self.module}.{self.name}"
 
     def found(self) -> Any:
@@ -117,25 +118,39 @@ def refuse(what: object) -> NoReturn:
     raise ForbiddenError(f"{MODEL}: asks for {what}, which a model is never made of; nothing was loaded")
 
 
-def unpickle(content: bytes) -> Any:
+def unpickle(content: bytes, *, may_be_new: bool = False) -> Any:
     """The object in a file of joblib, made of what models are made of.
+
+    Classes of this repository must be committed, unless they `may_be_new`: in a model that was just trained with them.
 
     Raises:
         ForbiddenError: it asks for something else
         Exception: whatever a broken file provokes
     """
-    return ModelUnpickler(content).load()
+    return ModelUnpickler(content, may_be_new=may_be_new).load()
+
+
+def check_loads(content: bytes) -> None:
+    """Refuse a new model that could not be loaded, before it is kept."""
+    advice = "choose another estimator or other steps in params.yaml"
+    try:
+        unpickle(content, may_be_new=True)
+    except ForbiddenError as problem:
+        raise ForbiddenError(*problem.lines, f"this model could not be loaded from its package; {advice}") from None
+    except Exception as error:
+        raise ForbiddenError(f"{MODEL}: could not be loaded from its package: {error}; {advice}") from error
 
 
 class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     """Builds what a fitted Pipeline is made of, and nothing else, whatever the file asks for."""
 
-    dispatch = dict(NumpyUnpickler.dispatch)
+    dispatch = dict(NumpyUnpickler.dispatch)  # noqa: RUF012 - joblib's own
 
-    def __init__(self, content: bytes, outer: "ModelUnpickler | None" = None) -> None:
+    def __init__(self, content: bytes, outer: "ModelUnpickler | None" = None, *, may_be_new: bool = False) -> None:
         super().__init__("", outer.file_handle if outer else BytesIO(content), ensure_native_byte_order=True)
-        self.size = outer.size if outer else len(content)
+        self.size: int = outer.size if outer else len(content)
         self.outer = outer
+        self.own: Callable[[str], bool] = outer.own if outer else is_ours if may_be_new else is_committed
         self.level: int = outer.level + 1 if outer else 0
         self.fresh: dict[int, Any] = outer.fresh if outer else {}  # made, and not yet given a state
         self.built: list[Any] = outer.built if outer else []
@@ -168,7 +183,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
     def find_class(self, module: str, name: str) -> Any:
         """A value, if a model may keep it, or a name that does nothing by itself."""
-        if not is_allowed(module, name):
+        if not is_allowed(module, name, self.own):
             raise ForbiddenError(f"{MODEL}: asks for {module}.{name}, {why_not(module)}; nothing was loaded")
         named = Name(module, name)
         if is_value(module, name):
@@ -195,7 +210,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             refuse(f"{named} made with arguments")
         if str(named) == "joblib.numpy_pickle.NumpyArrayWrapper":
             return self.make(Header())
-        if not (is_plain(named.module, named.name) or is_estimator(named.module, named.name)):
+        if not (is_plain(named.module, named.name) or is_estimator(named.module, named.name, self.own)):
             refuse(f"{named} made empty")
         cls = named.found()
         return self.make(cls.__new__(cls))
@@ -211,13 +226,13 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         else:
             self.make(made)
 
-    def call(self, named: Name, *arguments: Any) -> Any:
+    def call(self, named: Name, *arguments: Any) -> Any:  # noqa: C901, PLR0911 - a table of ten rows
         """Call a name with arguments of its kind."""
         match (str(named), *arguments):
             case ["builtins.slice", *parts] if all(part is None or type(part) is int for part in parts):
                 return slice(*parts)
             case ["numpy.dtype", str(text), False, True] if structures.PLAIN_DTYPE.fullmatch(text):
-                return np.dtype(text, False, True)  # type: ignore[call-overload]
+                return np.dtype(text, align=False, copy=True)
             case ["numpy._core.multiarray._reconstruct", Name(name="ndarray"), (0,), b"b"]:
                 return np.ndarray((0,), "b")
             case ["numpy.ma.core._mareconstruct", Name(name="MaskedArray"), Name(name="ndarray"), (0,), b"b" | "b"]:
@@ -312,7 +327,8 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             return found
         left = self.size - self.file_handle.tell()
         structures.require(not dtype.hasobject and count * max(dtype.itemsize, 1) <= left, "more than the file holds")
-        return NumpyArrayWrapper(np.ndarray, shape, order, dtype, False, align).read_array(self, True)
+        wrapper = NumpyArrayWrapper(np.ndarray, shape, order, dtype, numpy_array_alignment_bytes=align)
+        return wrapper.read_array(self, ensure_native_byte_order=True)
 
     # ── containers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -437,7 +453,7 @@ def set_attributes(made: Any, state: Any) -> None:
 # ── names ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def is_allowed(module: str, name: str) -> bool:
+def is_allowed(module: str, name: str, own: Callable[[str], bool] | None = None) -> bool:
     """Whether a model may be made of what a module calls by this name."""
     if "." in name or is_never_imported(module):  # a path through what a module happens to import
         return False
@@ -445,7 +461,7 @@ def is_allowed(module: str, name: str) -> bool:
         return True
     if module in (*COMPILED, *BY_NEW_OBJECT):
         return name.startswith(CONSTRUCTORS) or (_is_class_of(module, name) and "PyFunc" not in name)
-    return is_estimator(module, name)
+    return is_estimator(module, name, own or is_committed)
 
 
 def is_never_imported(module: str) -> bool:
@@ -469,9 +485,9 @@ def is_plain(module: str, name: str) -> bool:
     return name in PLAIN.get(module, ()) or (module in PLAIN_MODULES and _is_class_of(module, name))
 
 
-def is_estimator(module: str, name: str) -> bool:
+def is_estimator(module: str, name: str, own: Callable[[str], bool]) -> bool:
     """Whether it is a class of an estimator of scikit-learn, of skrub, or of committed code of this repository."""
-    if not module.startswith(("sklearn.", "skrub.")) and not is_committed(module):
+    if not module.startswith(("sklearn.", "skrub.")) and not own(module):
         return False
     return _is_class_of(module, name) and issubclass(getattr(import_module(module), name), BaseEstimator)
 
@@ -494,6 +510,11 @@ def file_of(module: str) -> str | None:
     """The file of a module of this repository, below src/."""
     file = f"{module.replace('.', '/')}.py"
     return file if all(map(str.isidentifier, module.split("."))) and (SOURCES / file).is_file() else None
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module is code of this repository, committed or not."""
+    return file_of(module) is not None
 
 
 def is_committed(module: str) -> bool:
