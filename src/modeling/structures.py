@@ -40,7 +40,7 @@ def dtype_of(text: str, state: tuple[Any, ...]) -> np.dtype[Any]:
         found = np.dtype(f"{text}[{int(number)}{unit.decode() if isinstance(unit, bytes) else unit}]")
     else:
         found = np.dtype(text).newbyteorder(order)
-    require(found.__reduce__()[2] == state, "a dtype that is not what NumPy says")  # type: ignore[index]
+    require(found.__reduce__()[2] == state, "a dtype that is not what NumPy says")
     return found
 
 
