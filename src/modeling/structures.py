@@ -106,6 +106,13 @@ def check_neighbours(tree: Any, state: tuple[Any, ...]) -> None:
     require(weights is None or weights.shape == (len(data),), "neighbours of other weights")
 
 
+def check_metric_state(name: str, state: tuple[Any, ...]) -> None:
+    """The weights of a distance are a row, or a square."""
+    require(name.endswith(("Distance64", "Distance32")) and len(state) == 3, f"a state of {name}")
+    require(state[1].ndim == 1 and state[2].ndim == 2, "a distance of other weights")
+    require("Mahalanobis" not in name or len(set(state[2].shape)) == 1, "a distance of other weights")
+
+
 def check_words(state: Any) -> None:
     """The position of the Mersenne Twister is inside of its words."""
     words = state["state"]
@@ -126,8 +133,7 @@ def check_estimator(made: Any) -> None:
     if "n_features_in_" in state:
         for name in WIDE:
             shape: Any = getattr(state.get(name), "shape", ())
-            wide = len(shape) != 2 or 0 in shape or shape[1] == made.n_features_in_
-            require(wide or shape[0] == shape[1], f"{name} of other rows")
+            require(len(shape) != 2 or 0 in shape or shape[1] == made.n_features_in_, f"{name} of other rows")
 
 
 def check_decision_tree(made: Any) -> None:
@@ -140,6 +146,9 @@ def check_boosting(made: Any) -> None:
     """Its trees, which are followed without a further look, have its features, and one column each."""
     if hasattr(made, "estimators_"):
         require(made.estimators_.ndim == 2, "boosting without trees")
+        classes = [len(each.classes_) for each in (made, made.init_) if hasattr(each, "classes_")]
+        columns = classes[0] if classes and classes[0] > 2 else 1
+        require(len({*classes}) < 2 and made.n_trees_per_iteration_ == columns, "boosting of other classes")
         require(made.estimators_.shape[1] == made.n_trees_per_iteration_, "boosting of other columns")
         for each in made.estimators_.flat:
             require(each.tree_.n_features == made.n_features_in_ and each.tree_.n_outputs == 1, "boosting's trees")
@@ -148,6 +157,8 @@ def check_boosting(made: Any) -> None:
 
 def check_hist_boosting(made: Any) -> None:
     """The features of its trees are there, and those of categories are known as such."""
+    if hasattr(made, "_predictors"):
+        require(made._n_features == made.n_features_in_, "boosting of other rows")
     categorical: Any = getattr(getattr(made, "_bin_mapper", None), "is_categorical_", None)
     for each in (tree for trees in getattr(made, "_predictors", ()) for tree in trees):
         inner = each.nodes[each.nodes["is_leaf"] == 0]
@@ -163,6 +174,7 @@ def check_machine(made: Any) -> None:
         classifies = made._impl in ("c_svc", "nu_svc")
         require(made.support_vectors_.shape[0] in (vectors, 0), "support vectors")
         require(made._dual_coef_.shape == (classes - 1 if classifies else 1, vectors), "coefficients")
+        require(((made.support_ >= 0) & (made.support_ < made.shape_fit_[0])).all(), "support vectors elsewhere")
         require((counts >= 0).all() and (not classifies or counts.sum() == vectors), "numbers of support vectors")
         require(len(made._intercept_) == (classes * (classes - 1) // 2 if classifies else 1), "intercepts")
         require(not len(made._probA) or len(made._probA) == len(made._intercept_) == len(made._probB), "probabilities")
@@ -180,6 +192,7 @@ def check_sparse(made: Any) -> None:
     """Its indices are in bounds, and it is not believed to be sorted."""
     made.__dict__.pop("_has_sorted_indices", None)
     made.__dict__.pop("_has_canonical_format", None)
+    require({type(made.data), type(made.indices), type(made.indptr)} == {np.ndarray}, "a matrix of no arrays")
     require(len(made._shape) == 2 and count_of(tuple(map(int, made._shape))) >= 0, "a matrix without a shape")
     made.check_format(full_check=True)
 

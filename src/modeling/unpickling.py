@@ -31,7 +31,6 @@ MOST_IN_TUPLES = 1000  # values in a tuple of tuples, which C follows without a 
 
 # Classes that are made empty and then given their state, apart from estimators, which are found by their base class.
 PLAIN = {
-    "collections": {"OrderedDict"},
     "scipy.interpolate._bsplines": {"BSpline"},
     "scipy.sparse._csc": {"csc_array", "csc_matrix"},
     "scipy.sparse._csr": {"csr_array", "csr_matrix"},
@@ -57,6 +56,7 @@ BY_NEW_OBJECT = ("sklearn.metrics._dist_metrics", "sklearn.neighbors._ball_tree"
 CONSTRUCTORS = ("newObj", "__pyx_unpickle_")  # how their Cython classes are made
 CALLED = {
     "builtins": {"slice"},
+    "collections": {"OrderedDict"},
     "functools": {"partial"},
     "joblib.numpy_pickle": {"NumpyArrayWrapper"},
     "numpy": {"dtype", "ndarray"},
@@ -231,6 +231,8 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         match (str(named), *arguments):
             case ["builtins.slice", *parts] if all(part is None or type(part) is int for part in parts):
                 return slice(*parts)
+            case ["collections.OrderedDict"]:
+                return named.found()()
             case ["numpy.dtype", str(text), False, True] if structures.PLAIN_DTYPE.fullmatch(text):
                 return np.dtype(text, align=False, copy=True)
             case ["numpy._core.multiarray._reconstruct", Name(name="ndarray"), (0,), b"b"]:
@@ -312,7 +314,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
                 structures.require(state[1] == () and type(state[2]) is dict and not state[3], "arguments")
                 state = (made.func, (), state[2], {})
             case name:
-                structures.require(name.endswith(("Distance64", "Distance32")) and len(state) == 3, name)
+                structures.check_metric_state(name, state)
         made.__setstate__(state)
 
     def read_array(self, subclass: Any, shape: Any, order: str, dtype: Any, **how: Any) -> Any:
@@ -477,7 +479,8 @@ def is_value(module: str, name: str) -> bool:
     if module in SCORES:
         found = getattr(import_module(module), name, None)
         return name.endswith(("_score", "_error", "_loss")) and getattr(found, "__module__", None) == module
-    return module == "numpy" and inspect.isclass(found := getattr(np, name, None)) and issubclass(found, np.generic)
+    found = getattr(np, name, None) if module == "numpy" else None
+    return inspect.isclass(found) and issubclass(found, np.generic) and not issubclass(found, np.void)
 
 
 def is_plain(module: str, name: str) -> bool:

@@ -1,5 +1,7 @@
 """Models behind right checksums that attack who loads them, by kind; each batch is loaded in a process of its own."""
 
+# ruff: noqa: E501, FBT003 - a crafted model is a row of a table
+
 import copyreg
 import io
 import json
@@ -16,18 +18,25 @@ import pytest
 from projects import CHECKOUT
 from scipy.interpolate import BSpline
 from scipy.sparse import csr_matrix
-from sklearn.cluster import KMeans
-from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
+from sklearn.cluster import Birch, BisectingKMeans, KMeans
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import TunedThresholdClassifierCV
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 from tables import dumped
 
-from modeling.unpickling import unpickle
+from modeling.unpickling import ForbiddenError, check_loads, unpickle
 
 ROWS = np.random.default_rng(0).uniform(size=(40, 3))
 NUMBERS = ROWS[:, 0]
@@ -258,11 +267,20 @@ def trees() -> dict[str, bytes]:
         "a tree's rows": changed(of_two, n_features_in_=1),
         "centres": changed(means, cluster_centers_=np.ones((2, 300))),
         "labels": changed(neighbours, _y=np.full(40, 10**9)),
+        "centres in a square": changed(KMeans(2, n_init=1).fit(ROWS), cluster_centers_=np.ones((300, 300))),
+        "columns of hist": changed(HistGradientBoostingRegressor(max_iter=2).fit(ROWS, NUMBERS), _n_features=9),
+        "support elsewhere": changed(SVC().fit(ROWS, CLASSES), support_=np.full(40, 10**8, dtype=np.int32)),
         "support": changed(machine, _n_support=np.array([10**8, 5], dtype=np.int32)),
     }  # fmt: skip
 
 
 KINDS["a structure"] = trees()
+NOT_IMPORTED = [
+    *("sklearn._mocking", "sklearn.conftest", "sklearn.utils._mocking", "sklearn.utils.estimator_checks"),
+    *("sklearn.tests.test_base", "sklearn.experimental.enable_halving_search_cv", "sklearn.datasets._openml"),
+    *("antigravity", "this", "scipy.io", "numpy.f2py", "pandas.io.pickle", "joblib.memory.x", "xml.sax"),
+]
+KINDS["a module that is not needed"] = {module: whole(name(f"{module}:Anything")) for module in NOT_IMPORTED}
 
 LOAD = """
 import json, pathlib, resource, sys, warnings
@@ -270,10 +288,12 @@ resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
 sys.path.insert(0, sys.argv[1])
 warnings.simplefilter("ignore")
 from importlib import import_module
-from modeling.unpickling import unpickle
+from modeling.unpickling import ForbiddenError, check_loads, unpickle
 attacked = [getattr(import_module(module), name) for module, _, name in (each.partition(":") for each in sys.argv[3:])]
+NOT_IMPORTED = {*NAMES}
 before = [dict(vars(each)) for each in attacked]
 answers = {}
+NOT_IMPORTED -= sys.modules.keys()
 for path in sorted(pathlib.Path(sys.argv[2]).iterdir()):
     try:
         answers[path.name] = f"loaded a {type(unpickle(path.read_bytes())).__name__}"
@@ -281,6 +301,7 @@ for path in sorted(pathlib.Path(sys.argv[2]).iterdir()):
         answers[path.name] = ""
     if [dict(vars(each)) for each in attacked] != before:
         answers[path.name] += "changed a class"
+    answers[path.name] += " ".join(sys.modules.keys() & NOT_IMPORTED)
 print(json.dumps(answers))
 """
 
@@ -290,9 +311,44 @@ def test_a_crafted_model_is_refused_and_changes_nothing(tmp_path: Path, kind: st
     """A crash, a limit of memory or of time, a class that changed, and a model that was loaded all fail."""
     for number, content in enumerate(KINDS[kind].values()):
         (tmp_path / f"{number:03}").write_bytes(content)
-    command = [sys.executable, "-c", LOAD, str(CHECKOUT / "src"), str(tmp_path), *ATTACKED]
+    command = [
+        sys.executable,
+        "-c",
+        LOAD.replace("NAMES", repr(NOT_IMPORTED)),
+        str(CHECKOUT / "src"),
+        str(tmp_path),
+        *ATTACKED,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
 
     assert {key: answer for key, answer in zip(KINDS[kind], answers.values(), strict=True) if answer} == {}
+
+
+HONEST = [
+    TunedThresholdClassifierCV(LogisticRegression()),
+    GridSearchCV(LogisticRegression(), {"C": [1.0, 2.0]}),
+    KNeighborsClassifier(algorithm="ball_tree", metric="mahalanobis", metric_params={"VI": np.eye(3)}),
+    *(SVC(kernel="precomputed"), Birch(n_clusters=2), BisectingKMeans(2), GradientBoostingClassifier(n_estimators=2)),
+    HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]),
+    make_pipeline(FunctionTransformer(np.log1p), SplineTransformer(), Ridge()),
+]
+
+
+@pytest.mark.parametrize("model", HONEST, ids=lambda model: type(model).__name__)
+def test_an_honest_model_that_an_allow_list_of_names_refused_is_loaded(model: Any) -> None:
+    rows = np.c_[CLASSES, ROWS[:, 1:]]
+    rows = rows @ rows.T if getattr(model, "kernel", "") == "precomputed" else rows
+    model.fit(rows, CLASSES)
+
+    assert np.array_equal(unpickle(dumped(model)).predict(rows), model.predict(rows))
+
+
+def test_train_refuses_a_model_that_could_not_be_loaded() -> None:
+    check_loads(dumped(Ridge()))
+    with pytest.raises(ForbiddenError) as caught:
+        check_loads(dumped(FunctionTransformer(np.save)))
+
+    assert caught.value.lines[0].startswith("model.joblib: asks for numpy.save, which a model is never made of")
+    assert "choose another estimator or other steps in params.yaml" in caught.value.lines[1]
