@@ -10,7 +10,7 @@ import pickle
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -438,13 +438,18 @@ def hashable(key: Any) -> Any:
     return key
 
 
+@lru_cache(maxsize=10_000)
+def is_defined(cls: type, key: str) -> bool:
+    """Whether a class has a method, a property or a table of this name, rather than a plain default."""
+    found = next((vars(each)[key] for each in cls.__mro__ if key in vars(each)), None)
+    return callable(found) or isinstance(found, dict) or hasattr(type(found), "__get__")
+
+
 def set_attributes(made: Any, state: Any) -> None:
     """Give an object its attributes, none of which takes the place of what its class defines."""
     structures.require(type(state) is dict, f"a state of {type(made).__name__} that is not a dictionary")
     for key in state:
-        defined = inspect.getattr_static(type(made), key, None)
-        shadows = callable(defined) or isinstance(defined, dict) or hasattr(type(defined), "__get__")
-        if type(key) is not str or key.startswith("__") or shadows:
+        if type(key) is not str or key.startswith("__") or is_defined(type(made), key):
             refuse(f"{type(made).__name__}.{key} of another kind")
     if hasattr(type(made), "__setstate__"):
         made.__setstate__(state)
