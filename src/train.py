@@ -108,6 +108,7 @@ def main() -> None:
     from modeling.evaluation import evaluate
     from modeling.features import check_memory
     from modeling.table import read_table
+    from modeling.unpickling import check_loads
     from record import notes
     from record.files import keep_only, replacing, to_json, write
 
@@ -136,6 +137,7 @@ def main() -> None:
 
     with replacing(notes.CANDIDATE / notes.MODEL) as part:
         joblib.dump(found.model, part)
+        check_loads(part.read_bytes())
     description.write(notes.CANDIDATE / notes.DESCRIPTION)
     keep_only(notes.CANDIDATE, {notes.MODEL, notes.DESCRIPTION})
     for name, rows in found.plots.items():

@@ -30,12 +30,11 @@ from tables import dumped, reseal, seal, write_package_of
 
 from modeling.loading import (
     EnvironmentDiffersError,
-    ForbiddenError,
     NotIntactError,
     PackageNotFoundError,
-    is_allowed,
     load_model,
 )
+from modeling.unpickling import ForbiddenError, is_allowed
 from record.models import CHECKED, MANIFEST, MODEL, SIGNATURE, SUMS
 from record.problem import Problem
 
@@ -266,10 +265,10 @@ builtins:list.append builtins:getattr builtins:type numpy:memmap numpy:fromfile 
 numpy.lib._npyio_impl:NpzFile joblib.numpy_pickle_compat:NDArrayWrapper joblib.memory:Memory :object ..:object
 sklearn.neighbors._kd_tree:newObj.__self__ sklearn.pipeline:islice sklearn.pipeline:make_pipeline
 sklearn.pipeline:no_such_name sklearn.pipeline:Parallel sklearn.calibration:Parallel sklearn.utils.parallel:Parallel
-sklearn.metrics._scorer:_PassthroughScorer sklearn.datasets._base:RemoteFileMetadata
+sklearn.datasets._base:RemoteFileMetadata
 sklearn.utils._testing:TempMemmap sklearn.externals._arff:ArffDecoder scipy.io:netcdf_file scipy.sparse:load_npz
 scipy._lib._ccallback:LowLevelCallable ../src/modeling/loading:Loaded tests.conftest:Project
-record.checksums:Digest modeling.loading:ModelUnpickler
+record.checksums:Digest modeling.unpickling:ModelUnpickler
 """
 
 
@@ -309,7 +308,7 @@ from importlib import import_module
 from io import BytesIO
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
-from modeling.loading import ModelUnpickler, is_allowed
+from modeling.unpickling import is_allowed, unpickle
 from record.problem import Problem
 answers = {}
 for name in ("committed", "modeling.inner", "dropped", "changed"):
@@ -317,7 +316,7 @@ for name in ("committed", "modeling.inner", "dropped", "changed"):
     model = make_pipeline(import_module(name).Step(), Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
     joblib.dump(model, content)
     try:
-        answers[name] = type(ModelUnpickler(content.getvalue()).load()[0]).__name__
+        answers[name] = type(unpickle(content.getvalue())[0]).__name__
     except Problem as problem:
         answers[name] = str(problem)
 answers["function"] = is_allowed("committed", "function")
@@ -383,4 +382,4 @@ UNPICKLES = (
 def test_no_other_file_of_src_unpickles_anything() -> None:
     sources = sorted((CHECKOUT / "src").rglob("*.py"))
 
-    assert [path.name for path in sources if re.search(UNPICKLES, path.read_text())] == ["loading.py"]
+    assert [path.name for path in sources if re.search(UNPICKLES, path.read_text())] == ["unpickling.py"]

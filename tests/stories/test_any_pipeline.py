@@ -283,14 +283,14 @@ from record.parameters import read_parameters
 
 train, target = Path("data/prepared/train.parquet"), Path("models/calibrated")
 readings = Readings.start(CANDIDATE / MODEL, CANDIDATE / DESCRIPTION, train, params={})
-table, data = read_table(train), read_parameters().data
+table, parameters = read_table(train), read_parameters()
 model = joblib.load(CANDIDATE / MODEL)
-features, classes = features_and_target(table, data.target)
+features, classes = features_and_target(table, parameters)
 calibrated = CalibratedClassifierCV(FrozenEstimator(model[-1])).fit(model[:-1].transform(features), classes)
 pipeline = Pipeline([("preprocess", model[0]), ("model", calibrated)])
 target.mkdir(exist_ok=True)
 joblib.dump(pipeline, target / MODEL)
-described = describe(pipeline, table, data, None)
+described = describe(pipeline, table, parameters, None)
 notes = Description.read(CANDIDATE / DESCRIPTION).model_copy(update={"fitted": described, "readings": readings})
 notes.write(target / DESCRIPTION)
 """

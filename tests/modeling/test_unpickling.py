@@ -1,0 +1,354 @@
+"""Models behind right checksums that attack who loads them, by kind; each batch is loaded in a process of its own."""
+
+# ruff: noqa: E501, FBT003 - a crafted model is a row of a table
+
+import copyreg
+import io
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from projects import CHECKOUT
+from scipy.interpolate import BSpline
+from scipy.sparse import csr_matrix
+from sklearn.cluster import Birch, BisectingKMeans, KMeans
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree._tree import Tree
+from tables import dumped
+
+from modeling.unpickling import ForbiddenError, check_loads, unpickle
+
+ROWS = np.random.default_rng(0).uniform(size=(40, 3))
+NUMBERS = ROWS[:, 0]
+CLASSES = (NUMBERS > 0.5).astype(int)
+
+
+# ── a small assembler ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plain(value: Any) -> bytes:
+    """The opcodes of a plain value, which remember nothing."""
+    content = io.BytesIO()
+    pickler = pickle.Pickler(content, 3)
+    pickler.fast = True
+    pickler.dump(value)
+    return content.getvalue()[2:-1]
+
+
+def name(dotted: str) -> bytes:
+    module, _, last = dotted.partition(":")
+    return f"c{module}\n{last}\n".encode()
+
+
+def called(dotted: str, *arguments: bytes) -> bytes:
+    return name(dotted) + b"(" + b"".join(arguments) + b"tR"
+
+
+def empty(dotted: str) -> bytes:
+    return name(dotted) + b")\x81"
+
+
+def stated(made: bytes, state: bytes) -> bytes:
+    return made + state + b"b"
+
+
+def having(dotted: str, **attributes: bytes) -> bytes:
+    return stated(empty(dotted), b"}(" + b"".join(plain(key) + value for key, value in attributes.items()) + b"u")
+
+
+def whole(opcodes: bytes) -> bytes:
+    return b"\x80\x04" + opcodes + b"."
+
+
+def inside_of_an_array(opcodes: bytes) -> bytes:
+    """joblib keeps an array of objects as a pickle of its own."""
+    outer = dumped(np.array([None], dtype=object))
+    inner = outer.rindex(b"\x80\x05")
+    return outer[:inner] + whole(opcodes) + outer[inner:].partition(b".")[2]
+
+
+def forged(model: Any, kind: type, change: Callable[[Any], Any]) -> bytes:
+    """A fitted model in which the state of each object of a kind is changed."""
+
+    def reduced(made: Any) -> tuple[Any, ...]:
+        function, arguments, state, *_ = made.__reduce_ex__(2)
+        if kind is Tree:
+            function, arguments, state = made.__reduce__()
+        state = dict(state) if isinstance(state, dict) else list(state)
+        change(state)
+        return function, arguments, state if isinstance(state, dict) else tuple(state)
+
+    content = io.BytesIO()
+    pickler = joblib.numpy_pickle.NumpyPickler(content)
+    pickler.dispatch_table = copyreg.dispatch_table | {kind: reduced}
+    pickler.dump(model)
+    return content.getvalue()
+
+
+def changed(model: Any, **attributes: Any) -> bytes:
+    vars(model).update(attributes)
+    return dumped(model)
+
+
+def at(key: Any, field: str, value: Any, *, row: int = 0) -> Callable[[Any], None]:
+    def change(state: Any) -> None:
+        state[key] = state[key].copy()
+        state[key][field][row] = value
+
+    return change
+
+
+def put(key: Any, value: Any) -> Callable[[Any], None]:
+    return lambda state: state.__setitem__(key, value)
+
+
+# ── the kinds ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ATTACKED = [
+    *("sklearn.linear_model._ridge:Ridge", "sklearn.pipeline:Pipeline", "sklearn.model_selection._split:KFold"),
+    *("scipy.sparse._csr:csr_matrix", "scipy.interpolate._bsplines:BSpline", "sklearn.utils._bunch:Bunch"),
+    *("joblib.numpy_pickle:NumpyArrayWrapper", "sklearn.gaussian_process.kernels:RBF", "sklearn._loss.link:LogLink"),
+    *("sklearn.ensemble._hist_gradient_boosting.predictor:TreePredictor", "sklearn.calibration:_CalibratedClassifier"),
+    *("sklearn.feature_selection._univariate_selection:f_classif", "sklearn.metrics._scorer:_Scorer"),
+]
+RIDGE, SCALER = "sklearn.linear_model._ridge:Ridge", "sklearn.preprocessing._function_transformer:FunctionTransformer"
+STACK = "sklearn.ensemble._stacking:StackingClassifier"
+TEXT = "sklearn.feature_extraction.text:"
+STATE = plain({"predict": 1, "f": 2})
+OBJECTS = stated(
+    called("numpy:dtype", plain("O8"), plain(False), plain(True)), plain((3, "|", None, None, None, -1, -1, 63))
+)
+FLOATS = stated(
+    called("numpy:dtype", plain("f8"), plain(False), plain(True)), plain((3, "<", None, None, None, -1, -1, 0))
+)
+ARRAY = called("numpy._core.multiarray:_reconstruct", name("numpy:ndarray"), plain((0,)), plain(b"b"))
+
+
+def array_of(shape: Any, dtype: bytes, data: bytes) -> bytes:
+    return stated(ARRAY, b"(" + plain(1) + plain(shape) + dtype + plain(False) + data + b"t")
+
+
+def header(shape: Any, dtype: bytes, order: str = "C") -> bytes:
+    attributes = {"subclass": name("numpy:ndarray"), "shape": plain(shape), "order": plain(order), "dtype": dtype}
+    return having("joblib.numpy_pickle:NumpyArrayWrapper", **attributes)
+
+
+def lying(text: str, *state: Any) -> bytes:
+    return stated(called("numpy:dtype", plain(text), plain(False), plain(True)), plain(state))
+
+
+DEEP = b")" + b"\x85" * 200_000
+WIDE = b")" + b"2\x86" * 60
+KINDS: dict[str, dict[str, bytes]] = {
+    "a class is given a state": {
+        **{dotted: whole(stated(name(dotted), STATE)) for dotted in ATTACKED},
+        **{f"{dotted} in an array": inside_of_an_array(stated(name(dotted), STATE)) for dotted in ATTACKED},
+        "numpy.float64": whole(stated(name("numpy:float64"), STATE)),
+        "slots": whole(stated(name(RIDGE), b"N" + STATE + b"\x86")),
+        "its __dict__": whole(stated(name(RIDGE), plain({"__dict__": {}}))),
+    },
+    "a state comes twice": {
+        "an estimator": whole(stated(having(RIDGE, alpha=plain(1)), STATE)),
+        "an array": whole(stated(array_of((1,), FLOATS, plain(b"\0" * 8)), plain((1, (2,), None, False, b"")))),
+        "a dtype": whole(stated(FLOATS, plain((3, "<", None, None, None, -1, -1, 0)))),
+        "a list": whole(stated(b"]", STATE)),
+        "a dictionary": whole(stated(b"}", STATE)),
+        "a number": whole(stated(plain(1), STATE)),
+    },
+    "a call": {
+        **{dotted: whole(called(dotted, plain("x"))) for dotted in ATTACKED},
+        "a ufunc": whole(called("numpy:log", plain(1.0))),
+        "numpy.ndarray": whole(called("numpy:ndarray", plain((4,)), OBJECTS, plain(b"\1" * 32))),
+        "OBJ": whole(b"(" + name(RIDGE) + b"o"),
+        "INST": whole(b"(isklearn.linear_model._ridge\nRidge\n"),
+        "NEWOBJ_EX": whole(name(RIDGE) + b")}\x92"),
+        "arguments of NEWOBJ": whole(name(RIDGE) + plain((1,)) + b"\x81"),
+        "an empty Tree": whole(empty("sklearn.tree._tree:Tree")),
+        "a Tree without nodes": whole(called("sklearn.tree._tree:Tree", plain(3), array_of((1,), lying("i8", 3, "<", None, None, None, -1, -1, 0), plain(b"\1" + b"\0" * 7)), plain(1))),
+        "neighbours of nothing": whole(called("sklearn.neighbors._kd_tree:newObj", name("sklearn.neighbors._kd_tree:KDTree"))),
+        "neighbours of Python": whole(called("sklearn.metrics._dist_metrics:newObj", name("sklearn.metrics._dist_metrics:PyFuncDistance64"))),
+        "a range": whole(called("builtins:range", plain(2**30))),
+        "a bytearray": whole(called("builtins:bytearray", plain(2**40))),
+    },
+    "a value that is called later": {
+        **{dotted: whole(having(SCALER, func=name(dotted))) for dotted in [*ATTACKED[:5], "numpy:ndarray", "numpy:dtype", "sklearn.tree._tree:Tree", "sklearn.neighbors._kd_tree:newObj", "numpy._core.numeric:_frombuffer", "sklearn.utils.validation:check_array", "functools:partial"]},
+        "in a list": whole(having(RIDGE, alpha=b"]" + name("numpy:ndarray") + b"a")),
+        "in a function": whole(stated(called("functools:partial", name("sklearn.utils.validation:check_array")), b"(" + name("numpy:ndarray") + b")}Nt")),
+        **{method: whole(having(STACK, stack_method_=plain([method]))) for method in ("tofile", "eval", "dump", "to_pickle")},
+        "filled later": whole(having(STACK, stack_method_=b"]q\1") + b"0h\1" + plain("tofile") + b"a0" + having(STACK, stack_method_=b"h\1")),
+        **{f"shadowed {key}": whole(having(RIDGE, **{key: plain(1)})) for key in ("predict", "fit", "__class__", "__sklearn_tags__", "_parameter_constraints", "__dict__", "_repr_html_")},
+        "keys that are no text": whole(stated(empty(RIDGE), b"}" + plain(1) + plain(1) + b"s")),
+    },
+    "a reader of files": {
+        f"{each} of a {kind}": whole(having(TEXT + each, input=plain(kind)))
+        for each in ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
+        for kind in ("file", "filename")
+    },
+    "bytes that are objects": {
+        "an array": whole(array_of((4,), OBJECTS, plain(b"\1" * 32))),
+        "a buffer": whole(called("numpy._core.numeric:_frombuffer", plain(b"\1" * 32), OBJECTS, plain((4,)), plain("C"))),
+        "a scalar": whole(called("numpy._core.multiarray:scalar", OBJECTS, plain(b"\1" * 8))),
+        "hidden ones": whole(array_of((1,), lying("V8", 3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0), plain(b"\1" * 8))),
+        "a dtype that lies": whole(lying("f8", 3, "<", None, None, None, -1, -1, 63)),
+        "a dtype of another size": whole(lying("V8", 3, "|", None, None, None, 2**40, 1, 0)),
+        "a dtype of arrays": whole(lying("V8", 3, "|", (np.dtype("f8"), (9,)), None, None, 8, 1, 0)),
+        "a dtype by a list": whole(lying("f8,O", 3, "|", None, None, None, -1, -1, 0)),
+        "a dtype used before its state": whole(header((1,), called("numpy:dtype", plain("V8"), plain(False), plain(True)))),
+        "an array too short": whole(array_of((4,), FLOATS, plain(b"\0" * 8))),
+        "a negative shape": whole(array_of((-1, -8), FLOATS, plain(b"\0" * 64))),
+        "a header of more": whole(header((2**40,), FLOATS)),
+        "a header of an empty type": whole(header((2**60,), lying("V0", 3, "|", None, None, None, 0, 1, 0))),
+        "a header of a negative shape": whole(header((-1,), FLOATS)),
+        "a random state beyond its words": forged(np.random.RandomState(0), np.random.MT19937, lambda state: state[0]["state"].update(pos=10**6)),
+    },
+    "nesting and sizes": {
+        "a deep key": whole(b"}" + DEEP + b"Ns"),
+        "a deep member": whole(b"\x8f(" + DEEP + b"\x90"),
+        "a deep frozen member": whole(b"(" + DEEP + b"\x91"),
+        "a wide key": whole(b"}" + WIDE + b"Ns"),
+        "marks": whole(b"(" * 200_000 + b"t" * 200_000),
+        "lists as sets": whole(empty("sklearn.utils._bunch:Bunch") + b"(" + plain("a") + b"\x90"),
+        "many bytes": whole(b"\x96" + (2**50).to_bytes(8, "little")),
+        "many more bytes": whole(b"\x8e" + (2**50).to_bytes(8, "little")),
+        "an object as a key": whole(b"}" + empty(RIDGE) + b"Ns"),
+        "arrays in arrays": whole(header((1,), OBJECTS) * 30),
+    },
+}  # fmt: skip
+
+
+def trees() -> dict[str, bytes]:
+    """Structures that compiled code would follow out of their memory, or for ever."""
+    tree = DecisionTreeRegressor(max_depth=3).fit(ROWS, NUMBERS)
+    hist = HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=5).fit(ROWS, NUMBERS)
+    kd, ball = KDTree(ROWS, leaf_size=5), BallTree(ROWS, leaf_size=5)
+    sparse = csr_matrix(np.eye(3))
+    spline = BSpline(np.arange(8.0), np.ones(4), 3)
+    boosted, means = GradientBoostingRegressor(n_estimators=2).fit(ROWS, NUMBERS), KMeans(2, n_init=1).fit(ROWS)
+    neighbours, machine = KNeighborsClassifier().fit(ROWS, CLASSES), SVC().fit(ROWS, CLASSES)
+    of_two = DecisionTreeRegressor().fit(ROWS[:, :2], NUMBERS)
+    node = ("feature", "left_child", "right_child")
+    return {
+        **{f"Tree {key} {value}": forged(tree, Tree, at("nodes", key, value)) for key in node for value in (2**40, -7)},
+        **{f"Tree {key} 0": forged(tree, Tree, at("nodes", key, 0)) for key in node[1:]},
+        "Tree of more nodes": forged(tree, Tree, put("node_count", 10**6)),
+        **{f"hist {key}": forged(hist, TreePredictor, at("nodes", key, 2**31)) for key in ("left", "right", "feature_idx")},
+        **{f"hist cycle {key}": forged(hist, TreePredictor, at("nodes", key, 0)) for key in ("left", "right")},
+        "hist of no categories": forged(hist, TreePredictor, at("nodes", "is_categorical", 1)),
+        **{f"{type(made).__name__} rows": forged(made, type(made), put(1, np.arange(1, 41))) for made in (kd, ball)},
+        **{f"{type(made).__name__} end": forged(made, type(made), at(2, "idx_end", 10**9)) for made in (kd, ball)},
+        "KDTree levels": forged(kd, KDTree, put(5, 40)),
+        "KDTree leaves": forged(kd, KDTree, at(2, "is_leaf", 0, row=-1)),
+        "KDTree bounds": forged(kd, KDTree, put(3, np.ones((2, 1, 3)))),
+        "csr indices": changed(sparse, indices=np.array([0, 10**9, 2], dtype=np.int32)),
+        "csr pointers": changed(csr_matrix(np.eye(3)), indptr=np.array([0, 1, 2, 10**9], dtype=np.int32)),
+        "spline": changed(spline, k=10**6),
+        "spline coefficients": changed(BSpline(np.arange(8.0), np.ones(4), 3), _c=np.ones(1)),
+        "boosting": changed(boosted, n_features_in_=1),
+        "a tree's rows": changed(of_two, n_features_in_=1),
+        "centres": changed(means, cluster_centers_=np.ones((2, 300))),
+        "labels": changed(neighbours, _y=np.full(40, 10**9)),
+        "centres in a square": changed(KMeans(2, n_init=1).fit(ROWS), cluster_centers_=np.ones((300, 300))),
+        "columns of hist": changed(HistGradientBoostingRegressor(max_iter=2).fit(ROWS, NUMBERS), _n_features=9),
+        "support elsewhere": changed(SVC().fit(ROWS, CLASSES), support_=np.full(40, 10**8, dtype=np.int32)),
+        "support": changed(machine, _n_support=np.array([10**8, 5], dtype=np.int32)),
+    }  # fmt: skip
+
+
+KINDS["a structure"] = trees()
+NOT_IMPORTED = [
+    *("sklearn._mocking", "sklearn.conftest", "sklearn.utils._mocking", "sklearn.utils.estimator_checks"),
+    *("sklearn.tests.test_base", "sklearn.experimental.enable_halving_search_cv", "sklearn.datasets._openml"),
+    *("antigravity", "this", "scipy.io", "numpy.f2py", "pandas.io.pickle", "joblib.memory.x", "xml.sax"),
+]
+KINDS["a module that is not needed"] = {module: whole(name(f"{module}:Anything")) for module in NOT_IMPORTED}
+
+LOAD = """
+import json, pathlib, resource, sys, warnings
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+sys.path.insert(0, sys.argv[1])
+warnings.simplefilter("ignore")
+from importlib import import_module
+from modeling.unpickling import ForbiddenError, check_loads, unpickle
+attacked = [getattr(import_module(module), name) for module, _, name in (each.partition(":") for each in sys.argv[3:])]
+NOT_IMPORTED = {*NAMES}
+before = [dict(vars(each)) for each in attacked]
+answers = {}
+NOT_IMPORTED -= sys.modules.keys()
+for path in sorted(pathlib.Path(sys.argv[2]).iterdir()):
+    try:
+        answers[path.name] = f"loaded a {type(unpickle(path.read_bytes())).__name__}"
+    except Exception as error:
+        answers[path.name] = ""
+    if [dict(vars(each)) for each in attacked] != before:
+        answers[path.name] += "changed a class"
+    answers[path.name] += " ".join(sys.modules.keys() & NOT_IMPORTED)
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_crafted_model_is_refused_and_changes_nothing(tmp_path: Path, kind: str) -> None:
+    """A crash, a limit of memory or of time, a class that changed, and a model that was loaded all fail."""
+    for number, content in enumerate(KINDS[kind].values()):
+        (tmp_path / f"{number:03}").write_bytes(content)
+    command = [
+        sys.executable,
+        "-c",
+        LOAD.replace("NAMES", repr(NOT_IMPORTED)),
+        str(CHECKOUT / "src"),
+        str(tmp_path),
+        *ATTACKED,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+
+    assert {key: answer for key, answer in zip(KINDS[kind], answers.values(), strict=True) if answer} == {}
+
+
+HONEST = [
+    TunedThresholdClassifierCV(LogisticRegression()),
+    GridSearchCV(LogisticRegression(), {"C": [1.0, 2.0]}),
+    KNeighborsClassifier(algorithm="ball_tree", metric="mahalanobis", metric_params={"VI": np.eye(3)}),
+    *(SVC(kernel="precomputed"), Birch(n_clusters=2), BisectingKMeans(2), GradientBoostingClassifier(n_estimators=2)),
+    HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]),
+    make_pipeline(FunctionTransformer(np.log1p), SplineTransformer(), Ridge()),
+]
+
+
+@pytest.mark.parametrize("model", HONEST, ids=lambda model: type(model).__name__)
+def test_an_honest_model_that_an_allow_list_of_names_refused_is_loaded(model: Any) -> None:
+    rows = np.c_[CLASSES, ROWS[:, 1:]]
+    rows = rows @ rows.T if getattr(model, "kernel", "") == "precomputed" else rows
+    model.fit(rows, CLASSES)
+
+    assert np.array_equal(unpickle(dumped(model)).predict(rows), model.predict(rows))
+
+
+def test_train_refuses_a_model_that_could_not_be_loaded() -> None:
+    check_loads(dumped(Ridge()))
+    with pytest.raises(ForbiddenError) as caught:
+        check_loads(dumped(FunctionTransformer(np.save)))
+
+    assert caught.value.lines[0].startswith("model.joblib: asks for numpy.save, which a model is never made of")
+    assert "choose another estimator or other steps in params.yaml" in caught.value.lines[1]
