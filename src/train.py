@@ -108,7 +108,7 @@ def main() -> None:
     from modeling.evaluation import evaluate
     from modeling.features import check_memory
     from modeling.table import read_table
-    from modeling.unpickling import check_loads
+    from modeling.unpickling import check_loads, libraries_in
     from record import notes
     from record.files import keep_only, replacing, to_json, write
 
@@ -135,9 +135,10 @@ def main() -> None:
         readings=readings.finish(),
     )
 
+    asked = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
     with replacing(notes.CANDIDATE / notes.MODEL) as part:
         joblib.dump(found.model, part)
-        check_loads(part.read_bytes())
+        check_loads(part.read_bytes(), libraries_in(*asked))
     description.write(notes.CANDIDATE / notes.DESCRIPTION)
     keep_only(notes.CANDIDATE, {notes.MODEL, notes.DESCRIPTION})
     for name, rows in found.plots.items():

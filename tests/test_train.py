@@ -72,8 +72,8 @@ def trained(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     for name in ("params.yaml", "requirements.txt"):
         shutil.copy(template / name, folder)
     project = Project(folder)
-    project.set(train__estimator="mine", train__folds=2, estimators__mine={"class": "own.KeepsASet"})
-    (folder / "own.py").write_text(KEEPS_A_SET)
+    project.set(train__estimator="mine", train__folds=2, estimators__mine={"class": "borrowed.KeepsASet"})
+    (folder / "borrowed.py").write_text(KEEPS_A_SET)
     for name in ("models/candidate/old.joblib", "reports/plots/old.csv"):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).touch()
@@ -129,7 +129,7 @@ def test_the_main_score_is_said_in_one_line(trained: tuple[Project, str]) -> Non
 
 def test_a_model_that_is_not_reproducible_is_reported(trained: tuple[Project, str], tmp_path: Path) -> None:
     project = trained[0].copy(tmp_path / "copy")
-    (project.path / "own.py").write_text(KEEPS_A_SET.replace('{"name %d" % i for i in range(100)}', "id(self)"))
+    (project.path / "borrowed.py").write_text(KEEPS_A_SET.replace('{"name %d" % i for i in range(100)}', "id(self)"))
     done = project.run(
         f"python {CHECKOUT / 'src/train.py'} data/features", PYTHONPATH=str(project.path), SOME_OTHER="kept"
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
-from modeling.unpickling import unpickle
+from modeling.unpickling import libraries_in, unpickle
 from record.environment import same_version
 from record.manifest import Environment, Manifest
 from record.models import MODEL, MissingFileError, Package, check_package, read_package
@@ -59,7 +59,8 @@ def load_model(path: Path, *, keys: Sequence[Path] = (), trust_unvouched: bool =
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
-            model = unpickle(content)
+            libraries = libraries_in(manifest.params.estimator, manifest.params.train.get("features", []))
+            model = unpickle(content, libraries)
         except Problem:
             raise
         except Exception as error:

@@ -6,7 +6,10 @@ imported. This is hardening, not a sandbox: what it checks and what rests on tru
 """
 
 import inspect
+import json
 import pickle
+import re
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -55,8 +58,8 @@ COMPILED = ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast")
 BY_NEW_OBJECT = ("sklearn.metrics._dist_metrics", "sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
 CONSTRUCTORS = ("newObj", "__pyx_unpickle_")  # how their Cython classes are made
 CALLED = {
-    "builtins": {"slice"},
-    "collections": {"OrderedDict"},
+    "builtins": {"bytearray", "dict", "list", "slice"},
+    "collections": {"OrderedDict", "defaultdict"},
     "functools": {"partial"},
     "joblib.numpy_pickle": {"NumpyArrayWrapper"},
     "numpy": {"dtype", "ndarray"},
@@ -83,6 +86,7 @@ VALUES = {
     "sklearn.feature_selection._univariate_selection": {"chi2", "f_classif", "f_regression"},
 }
 SCORES = ("sklearn.metrics._classification", "sklearn.metrics._ranking", "sklearn.metrics._regression")
+KNOWN = {"joblib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "skrub"}  # to which the tables above apply
 # Parts of scikit-learn and skrub that change the process when they are imported, or exist to be tested or to download.
 NEVER = ("conftest", "datasets", "estimator_checks", "experimental", "externals", "test", "_test", "_mocking")
 KEYS = (str, bytes, int, float, bool, type(None), tuple, np.generic)  # what is hashed
@@ -118,23 +122,33 @@ def refuse(what: object) -> NoReturn:
     raise ForbiddenError(f"{MODEL}: asks for {what}, which a model is never made of; nothing was loaded")
 
 
-def unpickle(content: bytes, *, may_be_new: bool = False) -> Any:
+def libraries_in(estimator: dict[str, Any], features: list[Any]) -> frozenset[str]:
+    """The top modules of the classes that params.yaml names, nested ones too, that are of other libraries."""
+    named = json.dumps([estimator, [{"class": item} if isinstance(item, str) else item for item in features]])
+    tops = {*re.findall(r'"class": "(\w+)', named)} - KNOWN - sys.stdlib_module_names
+    return frozenset(top for top in tops if not ((SOURCES / top).exists() or (SOURCES / f"{top}.py").exists()))
+
+
+def unpickle(content: bytes, libraries: frozenset[str] = frozenset(), *, may_be_new: bool = False) -> Any:
     """The object in a file of joblib, made of what models are made of.
 
     Classes of this repository must be committed, unless they `may_be_new`: in a model that was just trained with them.
+    Classes of `libraries`, whose own readers nothing here can check, are made for a package that is vouched for.
 
     Raises:
         ForbiddenError: it asks for something else
         Exception: whatever a broken file provokes
     """
-    return ModelUnpickler(content, may_be_new=may_be_new).load()
+    reader = ModelUnpickler(content, may_be_new=may_be_new)
+    reader.libraries = libraries
+    return reader.load()
 
 
-def check_loads(content: bytes) -> None:
+def check_loads(content: bytes, libraries: frozenset[str] = frozenset()) -> None:
     """Refuse a new model that could not be loaded, before it is kept."""
     advice = "choose another estimator or other steps in params.yaml"
     try:
-        unpickle(content, may_be_new=True)
+        unpickle(content, libraries, may_be_new=True)
     except ForbiddenError as problem:
         raise ForbiddenError(*problem.lines, f"this model could not be loaded from its package; {advice}") from None
     except Exception as error:
@@ -151,6 +165,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         self.size: int = outer.size if outer else len(content)
         self.outer = outer
         self.own: Callable[[str], bool] = outer.own if outer else is_ours if may_be_new else is_committed
+        self.libraries: frozenset[str] = outer.libraries if outer else frozenset()
         self.level: int = outer.level + 1 if outer else 0
         self.fresh: dict[int, Any] = outer.fresh if outer else {}  # made, and not yet given a state
         self.built: list[Any] = outer.built if outer else []
@@ -183,13 +198,17 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
     def find_class(self, module: str, name: str) -> Any:
         """A value, if a model may keep it, or a name that does nothing by itself."""
-        if not is_allowed(module, name, self.own):
+        if not (self.is_foreign(module) or is_allowed(module, name, self.own)):
             raise ForbiddenError(f"{MODEL}: asks for {module}.{name}, {why_not(module)}; nothing was loaded")
         named = Name(module, name)
         if is_value(module, name):
             return named.found()
         self.names.add(named)
         return named
+
+    def is_foreign(self, module: str) -> bool:
+        """Whether a module is of a library that the vouched manifest names."""
+        return module.partition(".")[0] in self.libraries
 
     # ── what is made ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,7 +229,8 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             refuse(f"{named} made with arguments")
         if str(named) == "joblib.numpy_pickle.NumpyArrayWrapper":
             return self.make(Header())
-        if not (is_plain(named.module, named.name) or is_estimator(named.module, named.name, self.own)):
+        is_known = is_plain(named.module, named.name) or is_estimator(named.module, named.name, self.own)
+        if not (is_known or self.is_foreign(named.module)):
             refuse(f"{named} made empty")
         cls = named.found()
         return self.make(cls.__new__(cls))
@@ -226,13 +246,17 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         else:
             self.make(made)
 
-    def call(self, named: Name, *arguments: Any) -> Any:  # noqa: C901, PLR0911 - a table of ten rows
+    def call(self, named: Name, *arguments: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - a table
         """Call a name with arguments of its kind."""
         match (str(named), *arguments):
             case ["builtins.slice", *parts] if all(part is None or type(part) is int for part in parts):
                 return slice(*parts)
             case ["collections.OrderedDict"]:
                 return named.found()()
+            case ["collections.defaultdict", Name(name="OrderedDict" | "dict" | "list") as kind]:
+                return named.found()(kind.found())
+            case ["builtins.bytearray", bytes(data)]:
+                return bytearray(data)
             case ["numpy.dtype", str(text), False, True] if structures.PLAIN_DTYPE.fullmatch(text):
                 return np.dtype(text, align=False, copy=True)
             case ["numpy._core.multiarray._reconstruct", Name(name="ndarray"), (0,), b"b"]:
@@ -285,6 +309,8 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             made.__setstate__(state)  # type: ignore[attr-defined]
         elif type(made).__module__ in COMPILED_STATES:
             self.set_compiled(made, state)
+        elif self.is_foreign(type(made).__module__):
+            set_any_state(made, state)
         else:
             set_attributes(made, state)
         del self.fresh[id(made)]
@@ -390,7 +416,9 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def fill(self, kind: type) -> Any:
         """The container that is filled: a plain one, or a dictionary of the kinds that models have."""
         found = self.stack[-1]
-        if type(found) is not kind and not (kind is dict and type(found).__name__ in ("OrderedDict", "Bunch")):
+        if type(found) is not kind and not (
+            kind is dict and type(found).__name__ in ("Bunch", "OrderedDict", "defaultdict")
+        ):
             refuse(f"a {type(found).__name__} filled as a {kind.__name__}")
         return found
 
@@ -445,16 +473,21 @@ def is_defined(cls: type, key: str) -> bool:
     return callable(found) or isinstance(found, dict) or hasattr(type(found), "__get__")
 
 
-def set_attributes(made: Any, state: Any) -> None:
-    """Give an object its attributes, none of which takes the place of what its class defines."""
-    structures.require(type(state) is dict, f"a state of {type(made).__name__} that is not a dictionary")
-    for key in state:
-        if type(key) is not str or key.startswith("__") or is_defined(type(made), key):
-            refuse(f"{type(made).__name__}.{key} of another kind")
+def set_any_state(made: Any, state: Any) -> None:
+    """Give an object of a trusted library its state, in its own way."""
     if hasattr(type(made), "__setstate__"):
         made.__setstate__(state)
     else:
         vars(made).update(state)
+
+
+def set_attributes(made: Any, state: Any) -> None:
+    """Give an object its attributes, none of which takes the place of what its class defines."""
+    structures.require(type(state) is dict, f"a state of {type(made).__name__} that is not a dictionary")
+    for key in state:
+        if type(key) is not str or key.startswith("__") or is_defined(type(made), key):  # type: ignore[arg-type]
+            refuse(f"{type(made).__name__}.{key} of another kind")
+    set_any_state(made, state)
 
 
 # ── names ──────────────────────────────────────────────────────────────────────────────────────────────────────────
