@@ -51,11 +51,11 @@ def second_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def difference(second: subprocess.Popen[str], train: pa.Table, parameters: Parameters) -> str | None:
     """Why the model is not deterministic, in a few words; None when both processes made the same bytes."""
-    theirs, complaint = second.communicate()
+    said, complaint = second.communicate()
     if second.returncode != 0:
         return f"the second fit failed: {' '.join(complaint.split())}"
     ours = fingerprints(train, parameters)
-    different = sorted(name for name, value in json.loads(theirs).items() if ours.get(name) != value)
+    different = sorted(name for name, value in json.loads(said.splitlines()[-1]).items() if ours.get(name) != value)
     attributes = [name for name in different if name != "model.joblib"]
     return f"{', '.join(attributes or different)} differs from process to process" if different else None
 
@@ -88,7 +88,8 @@ def _sha256(value: Any) -> str:
 def main() -> None:
     """What the second process does: print its fingerprints."""
     train = read_table(Path(sys.argv[1]) / TRAIN)
-    sys.stdout.write(json.dumps(fingerprints(train, read_parameters())))
+    found = fingerprints(train, read_parameters())
+    sys.stdout.write(f"\n{json.dumps(found)}\n")  # some libraries, such as LightGBM, print before it what they do
 
 
 if __name__ == "__main__":
