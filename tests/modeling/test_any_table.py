@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifests import document
-from tables import LOGISTIC, RIDGE, make_parameters
+from tables import LOGISTIC, RIDGE, dumped, make_parameters
 
 from modeling import new_rows
 from modeling.checks import check_table, prepared_columns, with_target
@@ -22,6 +22,7 @@ from modeling.reading import Raw, read_raw
 from modeling.scoring import score_file
 from modeling.split import split
 from modeling.table import read_table, to_frame, write_table
+from modeling.unpickling import unpickle
 from record.manifest import Manifest
 from record.parameters import Parameters
 
@@ -77,14 +78,16 @@ def prepared(path: Path, parameters: Parameters) -> tuple[Raw, list[bytes]]:
 
 
 def loaded_from(path: Path, raw: Raw, parameters: Parameters) -> Loaded:
-    """A model of the prepared training part, with what its manifest says."""
+    """A model of the prepared training part, as it is read from its file, with what its manifest says."""
     train = read_table(path)
     model = fit_pipeline(train, parameters)
+    content = dumped(model)
+    assert dumped(fit_pipeline(train, parameters)) == content
     whole = document()
     whole["model"] |= describe(model, train, parameters, None).model_dump(by_alias=True)
     whole["data"]["date_orders"] = raw.date_orders
     whole["params"]["data"] = parameters.data.model_dump()
-    return Loaded(model, Manifest.model_validate(whole, by_alias=True))
+    return Loaded(unpickle(content), Manifest.model_validate(whole, by_alias=True))
 
 
 @given(tables())
