@@ -95,3 +95,10 @@ def test_no_version_is_lost_from_the_first_release_to_a_strangers_roll_back(
     shutil.rmtree(first.path / ".dvc/cache")
     first.run("dvc pull -q")
     first.ask("verify v1.0.0 v1.1.0")
+
+
+def test_a_team_signs_what_it_releases_with_the_recipe(project: Project) -> None:
+    done = project.type(recipe("Sign it"))
+
+    assert "model.sig by the key" in done.stdout
+    assert "(checked)" in done.stdout
