@@ -130,10 +130,22 @@ def check_estimator(made: Any) -> None:
         values = state.get(name) or "auto"
         known = [values] if isinstance(values, str) else list(values)
         require(all(type(value) is str and value in METHODS for value in known), f"the method {values!r}")
-    if "n_features_in_" in state:
-        for name in WIDE:
-            shape: Any = getattr(state.get(name), "shape", ())
-            require(len(shape) != 2 or 0 in shape or shape[1] == made.n_features_in_, f"{name} of other rows")
+    for name in WIDE:
+        shape: Any = getattr(state.get(name), "shape", ())
+        is_wide = len(shape) == 2 and 0 not in shape
+        require(not is_wide or shape[1] == state.get("n_features_in_"), f"{name} of other rows")
+
+
+def check_numbers(made: Any) -> None:
+    """What compiled code divides by, or takes as a number of threads, is a number from 1 on."""
+    for value in (getattr(made, name, 1) for name in ("n_features", "_n_threads")):
+        require(isinstance(value, int | np.integer) and value >= 1, f"{value!r} features or threads")
+
+
+def check_encoder(made: Any) -> None:
+    """Its rare values are put to values that it has."""
+    for places in getattr(made, "_default_to_infrequent_mappings", ()):
+        require(places is None or ((places >= 0) & (places < len(places))).all(), "rare values elsewhere")
 
 
 def check_decision_tree(made: Any) -> None:
@@ -146,6 +158,9 @@ def check_boosting(made: Any) -> None:
     """Its trees, which are followed without a further look, have its features, and one column each."""
     if hasattr(made, "estimators_"):
         require(made.estimators_.ndim == 2, "boosting without trees")
+        prior: Any = getattr(made.init_, "class_prior_", None)
+        known: Any = getattr(made.init_, "classes_", None)
+        require(prior is None or len(prior) == len(known), "boosting that begins with other classes")
         classes = [len(each.classes_) for each in (made, made.init_) if hasattr(each, "classes_")]
         columns = classes[0] if classes and classes[0] > 2 else 1
         require(len({*classes}) < 2 and made.n_trees_per_iteration_ == columns, "boosting of other classes")
@@ -216,8 +231,12 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "BaseLibSVM": check_machine,
     "BinaryTree64": check_metric,
     "BSpline": check_spline,
+    "FeatureHasher": check_numbers,
+    "HashingVectorizer": check_numbers,
     "NeighborsBase": check_classes,
     "TreePredictor": check_predictor,
+    "_BaseEncoder": check_encoder,
+    "_BaseKMeans": check_numbers,
     "_csc_base": check_sparse,
     "_csr_base": check_sparse,
 }

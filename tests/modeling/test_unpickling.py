@@ -26,11 +26,12 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, SplineTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.tree._tree import Tree
@@ -245,6 +246,7 @@ def trees() -> dict[str, bytes]:
     spline = BSpline(np.arange(8.0), np.ones(4), 3)
     boosted, means = GradientBoostingRegressor(n_estimators=2).fit(ROWS, NUMBERS), KMeans(2, n_init=1).fit(ROWS)
     neighbours, machine = KNeighborsClassifier().fit(ROWS, CLASSES), SVC().fit(ROWS, CLASSES)
+    rare = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=2).fit([["a"], ["a"], ["b"], ["c"]])
     of_two = DecisionTreeRegressor().fit(ROWS[:, :2], NUMBERS)
     node = ("feature", "left_child", "right_child")
     return {
@@ -266,6 +268,9 @@ def trees() -> dict[str, bytes]:
         "boosting": changed(boosted, n_features_in_=1),
         "a tree's rows": changed(of_two, n_features_in_=1),
         "centres": changed(means, cluster_centers_=np.ones((2, 300))),
+        "threads": changed(KMeans(2, n_init=1).fit(ROWS), _n_threads=-5),
+        "no hashes": changed(HashingVectorizer(n_features=8), n_features=0),
+        "rare values": changed(rare, _default_to_infrequent_mappings=[np.array([10**9, 1, 1])]),
         "labels": changed(neighbours, _y=np.full(40, 10**9)),
         "centres in a square": changed(KMeans(2, n_init=1).fit(ROWS), cluster_centers_=np.ones((300, 300))),
         "columns of hist": changed(HistGradientBoostingRegressor(max_iter=2).fit(ROWS, NUMBERS), _n_features=9),
