@@ -82,7 +82,8 @@ def _row(group: str, change: Change) -> list[str]:
     if group == "metrics" and all(isinstance(value, int | float) for value in (change.before, change.after)):
         difference = change.after - change.before
         lower = change.name.rpartition(".")[2] in LOWER_IS_BETTER
-        judged = "" if "baseline" in change.name else " better" if (difference < 0) == lower else " worse"
+        is_score = "baseline" not in change.name and not change.name.endswith(".rows")
+        judged = "" if not is_score else " better" if (difference < 0) == lower else " worse"
         words.append(f"{difference:+.4g}{judged}")
     return words
 

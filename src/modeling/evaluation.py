@@ -39,7 +39,7 @@ Rows = list[dict[str, Any]]
 
 MAIN = {"classification": "balanced_accuracy", "regression": "r2"}
 PLAIN = {"classification": "accuracy", "regression": "neg_mean_absolute_error"}  # which any group of rows has
-OF_NUMBERS = ("r2", "d2_", "explained_variance", "neg_max_", "neg_mean_", "neg_median_", "neg_root_")
+OF_NUMBERS = ("r2", "d2_absolute_", "explained_variance", "neg_max_", "neg_mean_", "neg_median_", "neg_root_")
 OF_CLUSTERS = ("adjusted_", "completeness", "fowlkes", "homogeneity", "mutual_", "normalized_", "rand_", "v_measure")
 SCORES = {
     "classification": (metrics.balanced_accuracy_score, metrics.accuracy_score),
@@ -75,7 +75,9 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         baseline = fit_baseline(*known, task)
         main = main_scorer(parameters, baseline, *unseen)
         pipeline = build_pipeline(train, parameters)
-        folds = cross_validate(pipeline, *known, folds_of(train, parameters), main)
+        parts = folds_of(train, parameters)
+        check_scores(main, baseline, *known, parts)
+        folds = cross_validate(pipeline, *known, parts, main)
         model = fit_pipeline(train, parameters)
         scores, chance = (
             {main.name: main(fitted, *unseen)} | score(fitted, *unseen, task) for fitted in (model, baseline)
@@ -103,6 +105,11 @@ def check_parts(train: pa.Table, test: pa.Table, parameters: Parameters) -> None
         listed = ", ".join(f"'{name}'" for name in needed)
         raise Problem(f"train and test table: expected the same columns in both, and {listed} among them")
     refuse_if(f"target '{target}': values are missing; {remedy}" for part in (train, test) if part[target].null_count)
+    if parameters.data.task == "classification":
+        classes = [{*part[target].unique().to_pylist()} for part in (train, test)]
+        listed = ", ".join(sorted(map(str, classes[0] ^ classes[1])))
+        expected = "expected the same classes in both tables, found only in one"
+        refuse_if([f"target '{target}': {expected}: {listed}; {remedy}"] if listed else [])
     others = {*parameters.train.slices} - {target}
     names = [name for name in train.column_names if name not in others]
     refuse_if(line for name in names for line in problems_of_column(name, train[name], remedy))
@@ -116,8 +123,19 @@ class Scorer:
     of: Callable[[Pipeline, pd.DataFrame, np.ndarray], float]
 
     def __call__(self, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> float:
-        """The score of a fitted model on some rows."""
-        return float(self.of(model, features, target))
+        """The score of a fitted model on some rows.
+
+        Raises:
+            Problem: when it has none, for want of probabilities or because the score is not defined.
+        """
+        place = f"params.yaml: train.metric: '{self.name}' cannot score this estimator"
+        way = "choose another, such as balanced_accuracy for classes or r2 for numbers"
+        try:
+            found = float(self.of(model, features, target))
+        except AttributeError as error:
+            raise Problem(f"{place}: {in_one_line(error).rstrip('.')}; {way}") from error
+        refuse_if([] if math.isfinite(found) else [f"{place}: it is {found} for {len(target)} rows; {way}"])
+        return found
 
 
 def main_scorer(parameters: Parameters, baseline: Pipeline, features: pd.DataFrame, target: np.ndarray) -> Scorer:
@@ -150,10 +168,18 @@ def score_or_none(scorer: Scorer, model: Pipeline, features: pd.DataFrame, targe
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = scorer(model, features, target)
-        except REFUSALS:
+            return scorer(model, features, target)
+        except (Problem, *REFUSALS):
             return None
-    return found if math.isfinite(found) else None
+
+
+def check_scores(main: Scorer, baseline: Pipeline, features: pd.DataFrame, target: np.ndarray, folds: Folds) -> None:
+    """Refuse folds on whose rows not even the baseline has the score, such as the area of one class, or R² of a row."""
+    scores = (score_or_none(main, baseline, features.iloc[rows], target[rows]) for _, rows in folds)
+    undefined = sum(score is None for score in scores)
+    place = f"params.yaml: train.metric: '{main.name}' is not defined on {undefined} of {len(folds)} folds"
+    way = "take fewer train.folds, another prepare.split or another metric"
+    refuse_if([f"{place}, whose rows are too few or of too few classes; {way}"] if undefined else [])
 
 
 @contextmanager

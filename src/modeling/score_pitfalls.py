@@ -55,9 +55,9 @@ def score_pitfalls(scores: Scores, target: list[Any], task: str) -> Iterator[Pit
 
 
 def is_perfect(scores: Scores) -> bool:
-    """Whether the score is as good as it can be, on the test rows as in the folds."""
-    both = min(scores.test, fmean(scores.folds))
-    return both >= 0 if scores.name.startswith("neg_") else both >= PERFECT
+    """Whether the score is as good as it can be, on the test rows as in the folds, and that of the baseline is not."""
+    best = 0 if scores.name.startswith("neg_") else PERFECT
+    return min(scores.test, fmean(scores.folds)) >= best > scores.baseline
 
 
 def few_rows(target: list[Any], task: str) -> str | None:

@@ -16,8 +16,10 @@ from projects import CHECKOUT, Project
 from tables import seal
 
 from commands.diff import compare_folds, compare_tables, count_rows, run
+from commands.diff import lines as lines_of
 from commands.versions import Version, find_version
 from record.checksums import digest
+from record.comparison import Change
 from record.manifest import Input, Manifest
 
 ROWS = st.lists(
@@ -169,6 +171,14 @@ def test_a_difference_is_more_than_noise_beyond_the_margin_of_nadeau_and_bengio(
         assert (paired["metric"], paired["folds"], paired["significant"]) == ("accuracy", 5, significant)
         assert paired["mean"] == pytest.approx(statistics.fmean(after) - 0.8)
         assert paired["margin"] == pytest.approx(2.77645 * spread * math.sqrt(1 / 5 + 1 / 4), rel=1e-5)
+
+
+def test_the_rows_of_a_slice_are_not_better_or_worse() -> None:
+    changes = [Change("slices.island.Dream.rows", 30, 35), Change("slices.island.Dream.roc_auc", 0.5, 0.75)]
+    _, rows, score = (" ".join(line.split()) for line in lines_of({"metrics": changes}, {}))
+
+    assert rows == "slices.island.Dream.rows 30 → 35 +5"
+    assert score == "slices.island.Dream.roc_auc 0.5 → 0.75 +0.25 better"
 
 
 @pytest.mark.usefixtures("story")

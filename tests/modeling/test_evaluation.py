@@ -289,10 +289,11 @@ def test_just_enough_rows_for_the_folds_give_a_score_on_each() -> None:
         (TRAIN, TEST.drop(["age"]), "expected the same columns in both, and 'kind' among them"),
         (TRAIN, TEST.set_column(6, "age", pa.array([0.5] * 12)), "expected the same columns in both"),
         (TRAIN, TEST.set_column(4, "kind", pa.nulls(12, pa.string())), "target 'kind': values are missing"),
+        (TRAIN, TEST.slice(0, 2), "target 'kind': expected the same classes in both tables, found only in one: kind 1"),
         (*(t.append_column("x", pa.nulls(len(t))) for t in (TRAIN, TEST)), "column 'x': every value is missing"),
         (TRAIN.slice(0, 7), TEST, r"^params\.yaml: train\.folds: "),
     ],
-    ids=["no target", "fewer columns", "another type", "missing targets", "unusable column", "too few rows"],
+    ids=["no target", "fewer columns", "another type", "missing targets", "classes", "unusable column", "too few rows"],
 )
 def test_tables_of_another_stage_are_checked_before_anything_is_fitted(
     train: pa.Table, test: pa.Table, message: str
@@ -370,6 +371,43 @@ def test_a_metric_that_is_not_for_this_target_is_refused_with_one_that_is(target
     with pytest.raises(Problem, match=r"params\.yaml: train\.metric: ") as refused:
         main_scorer(parameters, evaluation.fit_baseline(features, values, task), features, values)
     assert said in str(refused.value)
+
+
+def scored_in_folds(
+    target: list[Any], by: list[Any], task: str, changes: dict[str, float] | None = None, **train: Any
+) -> None:
+    """Evaluate a model of a number, cross-validated in three folds of whole groups."""
+    table = pa.table({"x": np.arange(float(len(target))), "by": by, "target": target})
+    prepare = {"split": "group", "split_by": "by"}
+    settings = RIDGE if task == "regression" else LINEAR_SVC
+    evaluate(table, table, make_parameters(settings | (changes or {}), task=task, prepare=prepare, train=train))
+
+
+@pytest.mark.parametrize(
+    ("target", "by", "task", "metric", "found"),
+    [
+        (list("aabbab" * 2), list("rrsstt" * 2), "classification", "roc_auc", "2 of 3 folds"),
+        ([1.0, 3.0, 2.0, 5.0, 4.0, 6.0, 8.0], list("rsttttt"), "regression", "auto", "2 of 3 folds"),
+    ],
+    ids=["one class", "one row"],
+)
+def test_folds_whose_rows_have_no_score_are_refused_before_anything_is_fitted(
+    target: list[Any], by: list[Any], task: str, metric: str, found: str
+) -> None:
+    name = "r2" if metric == "auto" else metric
+    with pytest.raises(Problem, match=rf"params\.yaml: train\.metric: '{name}' is not defined on {found}, "):
+        scored_in_folds(target, by, task, {"alpha": -1.0} if task == "regression" else {"C": -1.0}, metric=metric)
+
+
+def test_a_metric_that_the_estimator_cannot_give_is_named_with_one_that_it_can() -> None:
+    with pytest.raises(Problem, match=r"'neg_log_loss' cannot score this estimator: .*predict_proba; choose another"):
+        scored_in_folds(list("ab" * 9), list("rrsstt" * 3), "classification", metric="neg_log_loss")
+
+
+@pytest.mark.parametrize("name", ["d2_brier_score", "d2_log_loss_score"])
+def test_scores_of_probabilities_are_for_classes(name: str) -> None:
+    assert name in evaluation.scorers_for("classification")
+    assert name not in evaluation.scorers_for("regression")
 
 
 def test_the_test_rows_of_each_group_are_scored_by_themselves() -> None:

@@ -25,6 +25,7 @@ def found(target: list[Any] | None = None, task: str = "classification", **score
         {"test": 1.0},
         {"name": "r2", "baseline": -0.01},
         {"folds": [0.88, 0.97]},
+        {"name": "positive_likelihood_ratio", "folds": [4.8, 4.0, 4.7], "test": 5.6, "training": 5.0, "baseline": 1.0},
         {"name": "neg_log_loss", "folds": [-0.2, -0.25, -0.22], "test": -0.3, "training": -0.15, "baseline": -0.69},
     ],
 )
