@@ -5,12 +5,10 @@ with what `dvc.lock` records and with what the other stages noted, and refuses w
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +153,7 @@ def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Ru
     root = os.environ.get("DVC_ROOT") if name else None  # in a temporary copy, the repository that it was copied from
     costs = {stage: cost for stage, path in written.items() if (cost := notes.cost_of(path))}
     return manifest.Run(
-        created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created_at=manifest.now(),
         git=manifest.Git(commit=commit, dirty=bool(missing), remote=git.remote(Path(root) if root else None))
         if commit
         else None,
@@ -251,10 +249,9 @@ def _worth(document: Manifest) -> int:
 
 def leave_note(document: Manifest) -> None:
     """Note in Git's own folder that this clone made the package, so that it can be loaded before it is committed."""
-    name = hashlib.sha256(document.to_bytes()).hexdigest()
     root = os.environ.get("DVC_ROOT")  # in a temporary copy, the repository that it was copied from
     for place in (None, Path(root)) if root else (None,):
-        git.leave_note(name, f"{document.name} {document.version}", place)
+        git.leave_note(document.to_bytes(), f"{document.name} {document.version}", place)
 
 
 def main() -> None:

@@ -37,7 +37,18 @@ def main() -> None:
     from modeling.table import write_table
     from record.contract import read_contract, widen
     from record.files import keep_only
-    from record.notes import CONTRACT, PREPARED, PROFILE, TEST, TRAIN, Profile, Readings, note_cost, refuse_named
+    from record.notes import (
+        CONTRACT,
+        PREPARED,
+        PROFILE,
+        TEST,
+        TRAIN,
+        Profile,
+        Readings,
+        note_cost,
+        refuse_named,
+        warn_of,
+    )
     from record.parameters import read_parameters
 
     parameters = read_parameters()
@@ -54,15 +65,13 @@ def main() -> None:
     if contract:
         check_contract(raw.table, contract, data.path)
     warnings = list(missing_targets(raw, data))
-    for pitfall in warnings:  # before the table is refused for want of that class
-        say(f"warning: {pitfall.text}")
+    warn_of(warnings)  # before the table is refused for want of that class
     check_table(raw.table, parameters)
     rows = with_target(raw.table, data)
     parts = split(rows.select(prepared_columns(rows, parameters)), parameters)
     train, test = without_unknown(*parts, parameters)
     found = pitfalls_of(rows, train, test, parameters)
-    for pitfall in found:
-        say(f"warning: {pitfall.text}")
+    warn_of(found)
     refuse_named([*warnings, *found], data.refuse)
     profile = Profile(
         rows=count_rows(raw.table, train, test, data),

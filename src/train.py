@@ -118,8 +118,7 @@ def main() -> None:
     check_memory(train, parameters, available_memory())
     with second_process(folder) as second:
         found = evaluate(train, test, parameters)
-        for pitfall in found.warnings:
-            say(f"warning: {pitfall.text}")
+        notes.warn_of(found.warnings)
         notes.refuse_named(found.warnings, parameters.data.refuse)
         nondeterminism = difference(second, train, parameters)
     behind = ["scikit-learn", "joblib", "pandas", "pyarrow", *distributions(found.model, parameters)]

@@ -9,7 +9,6 @@ import platform
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,10 +17,10 @@ from pydantic import Field, ValidationError
 
 from commands.versions import Version
 from record import bundles, git, models
-from record.bundles import STATEMENT_TYPE, Part, Signed, fingerprint_of
+from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, fingerprint_of
 from record.checksums import digest
 from record.files import write
-from record.manifest import Manifest, Sha256
+from record.manifest import Manifest, Sha256, now
 from record.problem import Problem
 
 FOLDER = Path("attestations")
@@ -37,15 +36,6 @@ class Outcome:
     path: str
     identical: bool
     cause: str | None
-
-
-class _Digest(Part):
-    sha256: Sha256
-
-
-class _File(Part):
-    name: str
-    digest: _Digest
 
 
 class _Outcome(Part):
@@ -82,7 +72,7 @@ class _Predicate(Part):
 
 class _Statement(Part):
     type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
-    subject: list[_File]
+    subject: list[Subject]
     predicateType: Literal["https://slsa.dev/provenance/v1"]  # noqa: N815
     predicate: _Predicate
 
@@ -119,11 +109,6 @@ def attestations_of(version: str, problems: list[str]) -> Iterator[Attestation]:
             problems.append(f"{path}: is not an attestation of a rebuild; remove it")
         except Problem as problem:
             problems += problem.lines
-
-
-def now() -> str:
-    """The time, as a statement gives it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def write_attestation(

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from commands.attestations import Outcome, now, write_attestation
+from commands.attestations import Outcome, write_attestation
 from commands.processes import Commands, scratch_clone
 from commands.result import Result, table
 from commands.versions import Version, commit_that_made, find_version
@@ -21,7 +21,7 @@ from record.bundles import read_private_key
 from record.checksums import md5_of
 from record.comparison import compare
 from record.environment import REQUIREMENTS
-from record.manifest import Manifest, parse_manifest
+from record.manifest import Manifest, now, parse_manifest
 from record.problem import Problem, say
 from record.tracking import LOCK, Stage
 

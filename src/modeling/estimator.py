@@ -2,11 +2,12 @@
 
 import importlib
 import inspect
-import re
 import sys
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from modeling.features import build_preprocessing, with_own_features
 from modeling.table import feature_names, features_and_target, kinds_of
 from record.notes import Feature, Fitted, Step
-from record.parameters import Data, Estimator, Kind, Parameters
+from record.parameters import Data, Estimator, Kind, Parameters, modules_of_classes
 from record.problem import Problem, did_you_mean, refuse_if
 
 MOST_VALUES = 1000  # of a category, that are listed in a manifest
@@ -24,10 +25,15 @@ METHODS = ("fit", "predict", "get_params", "set_params")
 
 
 def fit_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
-    """The Pipeline fitted on a table; of a search, the best estimator is kept, since the search stores timings."""
+    """The Pipeline for a training table, fitted on it."""
     pipeline = build_pipeline(table, parameters)
     with threadpool_limits(parameters.train.threads):
-        pipeline.fit(*features_and_target(table, parameters))
+        return fitted(pipeline, *features_and_target(table, parameters))
+
+
+def fitted(pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray) -> Pipeline:
+    """The Pipeline fitted on rows; of a search, the best estimator is kept, since the search stores timings."""
+    pipeline.fit(features, target)
     best = getattr(pipeline["model"], "best_estimator_", pipeline["model"])
     return Pipeline([*pipeline.steps[:-1], ("model", best)])
 
@@ -172,8 +178,8 @@ def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
 def distributions(pipeline: Pipeline, parameters: Parameters) -> set[str]:
     """The installed packages that the classes in params.yaml and the preprocessing come from, nested ones included."""
     known = metadata.packages_distributions()
-    named = parameters.train.model_dump_json(by_alias=True) + parameters.estimator.model_dump_json(by_alias=True)
-    modules = {*re.findall(r'"class":"(\w+)', named)}
+    asked = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
+    modules = modules_of_classes(*asked)
     modules |= {type(value).__module__.partition(".")[0] for value in pipeline.get_params().values()}
     return {name for module in modules for name in known.get(module, [])}
 

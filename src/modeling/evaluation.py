@@ -9,11 +9,11 @@ import statistics
 import warnings
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from modeling.estimator import build_pipeline, fit_pipeline
+from modeling.estimator import build_pipeline, fitted
 from modeling.features import encoded_columns
 from modeling.score_pitfalls import Scores, score_pitfalls
 from modeling.split import Folds, folds_of
@@ -78,10 +78,8 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         parts = folds_of(train, parameters)
         check_scores(main, baseline, *known, parts)
         folds = cross_validate(pipeline, *known, parts, main)
-        model = fit_pipeline(train, parameters)
-        scores, chance = (
-            {main.name: main(fitted, *unseen)} | score(fitted, *unseen, task) for fitted in (model, baseline)
-        )
+        model = fitted(pipeline, *known)
+        scores, chance = ({main.name: main(of, *unseen)} | score(of, *unseen, task) for of in (model, baseline))
         plots = {
             "predictions.csv": prediction_rows(model, *unseen, task),
             "errors.csv": error_rows(model, *unseen, task),
@@ -89,7 +87,7 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         }
         some = evenly(len(train), TRAINING_ROWS)
         training = main(model, known[0].iloc[some], known[1][some])
-        scorers = [main, *([] if main.name == PLAIN[task] else [Scorer(PLAIN[task], metrics.get_scorer(PLAIN[task]))])]
+        scorers = {scorer.name: scorer for scorer in (main, Scorer.named(PLAIN[task]))}.values()
         slices = {name: slice_scores(model, *unseen, of, scorers) for name, of in groups.items()}
     summary = summarise(main.name, folds, scores, chance) | ({"slices": slices} if slices else {})
     found = Scores(main.name, scores[main.name], folds, training, chance[main.name])
@@ -122,6 +120,11 @@ class Scorer:
     name: str
     of: Callable[[Pipeline, pd.DataFrame, np.ndarray], float]
 
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The scorer that scikit-learn calls so."""
+        return cls(name, metrics.get_scorer(name))
+
     def __call__(self, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> float:
         """The score of a fitted model on some rows.
 
@@ -149,9 +152,9 @@ def main_scorer(parameters: Parameters, baseline: Pipeline, features: pd.DataFra
     place = f"params.yaml: train.metric: '{name}'"
     if name not in known:
         raise Problem(f"{place} is not a scorer of scikit-learn for a {task}; {did_you_mean(name, [*known, 'auto'])}")
-    scorer = Scorer(name, metrics.get_scorer(name))
+    scorer = Scorer.named(name)
     if score_or_none(scorer, baseline, features, target) is None:
-        others = [Scorer(other, metrics.get_scorer(other)) for other in known if other.startswith(f"{name}_")]
+        others = [Scorer.named(other) for other in known if other.startswith(f"{name}_")]
         usable = [other.name for other in others if score_or_none(other, baseline, features, target) is not None]
         raise Problem(f"{place} cannot score these classes; choose {' or '.join(usable or [MAIN[task]])}")
     return scorer
@@ -202,8 +205,8 @@ def cross_validate(
     """The main score on each fold."""
     scores = []
     for fit_rows, score_rows in tqdm(folds, desc="cross-validation", unit="fold", disable=None):
-        fitted = clone(pipeline).fit(features.iloc[fit_rows], target[fit_rows])
-        scores.append(main(fitted, features.iloc[score_rows], target[score_rows]))
+        model = clone(pipeline).fit(features.iloc[fit_rows], target[fit_rows])
+        scores.append(main(model, features.iloc[score_rows], target[score_rows]))
     return scores
 
 
@@ -266,7 +269,7 @@ def quarters(column: pa.ChunkedArray, quartiles: list[float]) -> list[str]:
 
 
 def slice_scores(
-    model: Pipeline, features: pd.DataFrame, target: np.ndarray, groups: list[str], scorers: list[Scorer]
+    model: Pipeline, features: pd.DataFrame, target: np.ndarray, groups: list[str], scorers: Iterable[Scorer]
 ) -> dict[str, dict[str, float | None]]:
     """The rows of each group and their scores; null where a group lacks what a score takes, such as two classes."""
     found: dict[str, dict[str, float | None]] = {}

@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 
 from modeling.table import (
+    FEW,
     feature_names,
     features_and_target,
     has_few_values,
@@ -70,12 +71,9 @@ def encoded_columns(preprocessing: ColumnTransformer) -> dict[str, slice]:
     found: dict[str, slice] = {}
     for step, fitted, columns in preprocessing.transformers_:
         names, place = [columns] if isinstance(columns, str) else columns, preprocessing.output_indices_[step]
-        is_one_hot = isinstance(fitted, OneHotEncoder)
-        widths = (
-            [len(c) for c in fitted.categories_]
-            if is_one_hot
-            else [(place.stop - place.start) // len(names)] * len(names)
-        )
+        widths = [(place.stop - place.start) // len(names)] * len(names)
+        if isinstance(fitted, OneHotEncoder):
+            widths = [len(values) for values in fitted.categories_]
         ends = np.cumsum([place.start, *widths]).tolist()
         found |= {name: slice(*limits) for name, limits in zip(names, pairwise(ends), strict=True)}
     return found
@@ -205,7 +203,7 @@ def bytes_by_column(train: pa.Table, parameters: Parameters) -> dict[str, int]:
         width = WIDTHS.get(kind, 0)
         if kind == "category":
             values = pc.count_distinct(table[name]).as_py()
-            width = values + 1 if has_few_values(table[name]) else classes
+            width = values + 1 if values <= FEW else classes
         letters = pc.sum(pc.binary_length(table[name])).as_py() or 0 if kind == "text" else 0
         needed[name] = len(table) * width * NUMBER * COPIES + letters * N_GRAM
     return needed

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from modeling.checks import why_left_out
 from modeling.reading import Raw, spellings_read_as_missing
-from modeling.spellings import MISSING
+from modeling.spellings import MISSING, folded
 from modeling.split import to_mask
 from modeling.table import feature_names, has_few_values, kind_of, kinds_of
 from record.notes import Pitfall
 from record.parameters import Data, Parameters
-from record.problem import rows
+from record.problem import rows_of
 
 REPEATED = 0.2  # a column with more distinct values than this share of its rows is looked at in the order of its values
 NEARLY = 0.98  # of the wrong guesses that a column takes away, from which on it nearly determines the target
@@ -64,7 +64,7 @@ def distinct_rows(table: pa.Table) -> pa.Table:
 def missing_targets(raw: Raw, data: Data) -> Iterator[Pitfall]:
     """Spellings that were read as a missing target, since a class may be called so."""
     for word, count in spellings_read_as_missing(raw, data):
-        found = f"target '{data.target}': {word!r} in {rows(count)} was read as missing"
+        found = f"target '{data.target}': {word!r} in {rows_of(count)} was read as missing"
         text = f"{found}; if it is a class, take it out of data.missing"
         yield Pitfall(name="missing_target", column=data.target, text=text)
 
@@ -82,7 +82,7 @@ def missing_classes(column: pa.ChunkedArray, target: str) -> Iterator[Pitfall]:
     if pa.types.is_string(column.type):
         for value in pc.value_counts(column).to_pylist():
             if value["values"].strip().casefold() in MISSING:
-                found = f"target '{target}': {value['values']!r} is a class of {rows(value['counts'])}"
+                found = f"target '{target}': {value['values']!r} is a class of {rows_of(value['counts'])}"
                 text = f"{found}; if it means missing, add it to data.missing"
                 yield Pitfall(name="missing_class", column=target, text=text)
 
@@ -209,10 +209,10 @@ def near_equal(name: str, column: pa.ChunkedArray, target: str) -> Iterator[Pitf
     counts = {v["values"]: v["counts"] for v in pc.value_counts(column.drop_null()).to_pylist()}
     groups: dict[str, list[str]] = {}
     for value in counts:
-        groups.setdefault(" ".join(value.split()).casefold(), []).append(value)
+        groups.setdefault(folded(value), []).append(value)
     alike = [sorted(values) for values in groups.values() if len(values) > 1]
     if alike:
-        shown = "; ".join(", ".join(f"{v!r} ({rows(counts[v])})" for v in values) for values in alike[:SHOWN])
+        shown = "; ".join(", ".join(f"{v!r} ({rows_of(counts[v])})" for v in values) for values in alike[:SHOWN])
         more = f"; and {len(alike) - SHOWN} more" if len(alike) > SHOWN else ""
         place = f"{'target' if name == target else 'column'} '{name}'"
         yield Pitfall(name="near_equal", column=name, text=f"{place}: nearly equal values {shown}{more}; are they one?")

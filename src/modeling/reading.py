@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from modeling.spellings import DateOrder, odd_values, understood
+from modeling.spellings import DateOrder, understood
 from modeling.table import check_names, normalise, read_table
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, refuse_if
@@ -80,16 +80,14 @@ def read_raw(path: Path, data: Data) -> Raw:
     problems: dict[str, str] = {}
     for name in table.column_names:
         try:
-            columns[name], order = understood(name, table[name], data, None, is_typed=not is_text(path))
-            if found := list(odd_values(name, columns[name], data)):
-                problems[name] = " ".join(found)
+            columns[name], order = understood(name, table[name], data, is_typed=not is_text(path))
             if order:
                 orders[name] = order
         except Problem as problem:
             problems[name] = " ".join(problem.lines)
     shown, others = list(problems.values())[:SHOWN], list(problems)[SHOWN:]
     if others:
-        way = "what means missing in every column belongs into data.missing under '*'"
+        way = "what means missing in every column belongs in data.missing under '*'"
         shown.append(f"{len(others)} more columns have odd values: {', '.join(others)}; {way}")
     refuse_if(f"{path}: {line}" for line in shown)
     return Raw(path, pa.table(columns), orders)

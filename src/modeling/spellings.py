@@ -6,7 +6,7 @@ categories it would be learned without a word, and be worth nothing.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Literal
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from modeling.table import DATE, TIME, kind_of
 from record.parameters import Csv, Data, Kind
-from record.problem import Problem, rows
+from record.problem import Problem, refuse_if, rows_of
 
 DateOrder = Literal["dmy", "mdy"]
 Parser = Callable[[pa.Array], pa.Array]  # text → values, null where the text is not one
@@ -53,15 +53,15 @@ DURATION = (
 
 
 def understood(
-    name: str, column: pa.ChunkedArray, data: Data, order: DateOrder | None, *, is_typed: bool
+    name: str, column: pa.ChunkedArray, data: Data, *, is_typed: bool
 ) -> tuple[pa.ChunkedArray, DateOrder | None]:
     """A column of the kind that it is said or seen to be, spellings of missing values as nulls, and its date order.
 
-    The order is that of dates such as 03/04/2024, as it is known beforehand or seen. The text of a typed file, such as
-    Parquet, stays text unless it is dates, times or durations, or `data.types` says otherwise.
+    The order is that of dates such as 03/04/2024, as it is said or seen. The text of a typed file, such as Parquet,
+    stays text unless it is dates, times or durations, or `data.types` says otherwise.
 
     Raises:
-        Problem: when the order of day and month cannot be told.
+        Problem: when the order of day and month cannot be told, or nearly all values are of one kind.
     """
     kind, column = data.types.get(name), without_missing(name, column, data)
     if not pa.types.is_string(column.type):
@@ -69,13 +69,14 @@ def understood(
     if kind in {"category", "text"} or column.null_count == len(column):
         return column, None
     encoded = column.combine_chunks().dictionary_encode()
-    order = order or seen_order(name, encoded.dictionary, data)
-    for found, parse in parsers(data.csv, order, kind).items():
-        if is_typed and found in {"number", "boolean"} and kind is None:
-            continue
+    order, valid = seen_order(name, encoded.dictionary, data), {}
+    for form, parse in parsers(data.csv, order, kind).items():
         values = parse(encoded.dictionary)
-        if values.null_count == 0:
-            return pa.chunked_array([values.take(encoded.indices)]), order if found == "date" else None
+        is_text = is_typed and form in {"number", "boolean"} and kind is None
+        if values.null_count == 0 and not is_text:
+            return pa.chunked_array([values.take(encoded.indices)]), order if form == "date" else None
+        valid[form] = values.is_valid().to_pylist()
+    refuse_if([] if name in data.drop else odd_values(name, encoded, valid, kind))
     return column, None
 
 
@@ -238,25 +239,26 @@ def seen_order(name: str, text: pa.Array, data: Data) -> DateOrder | None:
     return "dmy" if len(day_first) else "mdy"
 
 
-def odd_values(name: str, column: pa.ChunkedArray, data: Data) -> Iterator[str]:
-    """Why a text column is not what it seems to be: nearly all of one kind, or numbers in disguise."""
-    kind, values = data.types.get(name), column.drop_null()
-    if not pa.types.is_string(column.type) or name in data.drop or kind in {"category", "text"} or not len(values):
-        return
+def odd_values(
+    name: str, encoded: pa.DictionaryArray, valid: Mapping[Kind, list[bool]], kind: Kind | None
+) -> Iterator[str]:
+    """Why text is not what it seems to be: nearly all of one kind, or numbers in disguise.
+
+    `valid` says by kind which of its different values are of that kind, `kind` what `data.types` says that it is.
+    """
+    total = len(encoded) - encoded.null_count
     ways = f"add {as_yaml(name)}: category to data.types if it is text, or {as_yaml(name)} to data.drop"
-    encoded = column.combine_chunks().dictionary_encode()
     counts = {v["values"]: v["counts"] for v in pc.value_counts(encoded.indices.drop_null()).to_pylist()}
-    for form, parse in parsers(data.csv, seen_order(name, encoded.dictionary, data), kind).items():
-        valid = parse(encoded.dictionary).is_valid().to_pylist()
-        odd = {encoded.dictionary[k].as_py(): k for k in counts if not valid[k]}
-        fits = len(values) - sum(counts[k] for k in odd.values())
-        if odd and (kind == form or is_nearly_all(fits / len(values), odd)):
+    for form, fits in valid.items():
+        odd = {encoded.dictionary[k].as_py(): k for k in counts if not fits[k]}
+        share = (total - sum(counts[k] for k in odd.values())) / total
+        if odd and (kind == form or is_nearly_all(share, odd)):
             yield f"column '{name}': {describe_odd(name, encoded, odd, counts, form)}, {ways}"
             return
     remedies = [remedy for pattern, remedy in DISGUISES.items() if _is_all(encoded.dictionary, pattern)]
-    if remedies and len(encoded.dictionary) > MOSTLY * len(values):
-        remedy = " or ".join(dict.fromkeys(remedies))
-        yield f"column '{name}': values such as {values[0].as_py()!r} are read as text; {remedy}, or {ways}"
+    if remedies and len(encoded.dictionary) > MOSTLY * total:
+        first, remedy = encoded.dictionary[0].as_py(), " or ".join(dict.fromkeys(remedies))
+        yield f"column '{name}': values such as {first!r} are read as text; {remedy}, or {ways}"
 
 
 def is_nearly_all(share: float, odd: Collection[str]) -> bool:
@@ -275,6 +277,11 @@ def as_yaml(value: str) -> str:
     return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
+def folded(value: str) -> str:
+    """A text without what case and blanks add to it."""
+    return " ".join(value.split()).casefold()
+
+
 def _is_all(text: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
@@ -283,7 +290,7 @@ def describe_odd(name: str, encoded: pa.DictionaryArray, odd: dict[str, int], co
     """How many values are of a kind, which are not and in which rows, and what to do about these."""
     most = sorted(odd, key=lambda value: -counts[odd[value]])[:SHOWN]
     first = {value: pc.index(encoded.indices, odd[value]).as_py() + 1 for value in most}
-    shown = [f"{value!r} is in {rows(counts[odd[value]])}, first in row {first[value]:,}" for value in most]
+    shown = [f"{value!r} is in {rows_of(counts[odd[value]])}, first in row {first[value]:,}" for value in most]
     total = len(encoded) - encoded.null_count
     more = f"; and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
     spellings = f"[{', '.join(map(as_yaml, odd))}]"

@@ -105,8 +105,7 @@ def folds_of(train: pa.Table, parameters: Parameters) -> Folds:
     folds: Folds
     if parameters.prepare.split == "time":
         times = model_selection.TimeSeriesSplit(count).split(np.arange(groups.max() + 1))
-        rows_of = [[np.flatnonzero(np.isin(groups, part)) for part in parts] for parts in times]
-        folds = [(fit, part) for fit, part in rows_of]
+        folds = [(np.flatnonzero(np.isin(groups, fit)), np.flatnonzero(np.isin(groups, part))) for fit, part in times]
     else:
         kinds = {
             "random": model_selection.KFold,

@@ -65,7 +65,7 @@ def check_tree_arguments(n_features: int, n_classes: Any, n_outputs: int) -> Non
 
 
 def check_children(left: Any, right: Any, inner: Any, feature: Any) -> None:
-    """Children lie behind their parents, so that there is no cycle, and inside of the tree."""
+    """Children come after their parents, so no path leads back, and are inside the tree."""
     place = np.arange(len(inner))
     for child in (left, right):
         behind = (child > place) & (child < len(inner))  # unsigned ones are compared as numbers, too

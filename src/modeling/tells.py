@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modeling.breaches import Breach, breaches_of_rows
+from modeling.spellings import folded
 from record.contract import Contract
 from record.notes import Feature
+from record.problem import rows_of
 
 KEPT = 1000  # values of a column that training never saw, which are counted one by one
 SHOWN = 3  # of them that are named
@@ -127,11 +129,6 @@ def tells_of(seen: Seen, trained: int) -> Iterator[Tell]:
         yield Tell("missing_share", name, seen.missing, f"{place} {share}")
 
 
-def rows_of(count: int) -> str:
-    """A number of rows in words."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
-
-
 def lost_zeros(unseen: Counter[str], known: list[str]) -> dict[str, str]:
     """Unseen digits that training saw with zeros before them, or only at a greater length; each with what it was."""
     padded = {value.lstrip("0"): repr(value) for value in known if value.isdecimal() and value[0] == "0"}
@@ -144,11 +141,11 @@ def lost_zeros(unseen: Counter[str], known: list[str]) -> dict[str, str]:
 
 def named(unseen: Counter[str], known: list[str]) -> str:
     """The most frequent unseen values with their rows, and the known value that each nearly is."""
-    folded = {" ".join(value.split()).casefold(): value for value in known}
+    alike = {folded(value): value for value in known}
     words = []
     for value, count in unseen.most_common(SHOWN):
-        near = get_close_matches(" ".join(value.split()).casefold(), folded, n=1, cutoff=0.8)
-        words.append(f"{value!r} ({count:,}{f', nearly {folded[near[0]]!r}' if near else ''})")
+        near = get_close_matches(folded(value), alike, n=1, cutoff=0.8)
+        words.append(f"{value!r} ({count:,}{f', nearly {alike[near[0]]!r}' if near else ''})")
     return ", ".join([*words, *(["…"] if len(unseen) > SHOWN else [])])
 
 

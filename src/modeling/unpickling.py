@@ -6,9 +6,7 @@ imported. This is hardening, not a sandbox: what it checks and what rests on tru
 """
 
 import inspect
-import json
 import pickle
-import re
 import sys
 import weakref
 from collections.abc import Callable, Iterable
@@ -26,6 +24,7 @@ from sklearn.base import BaseEstimator
 from modeling import structures
 from record import git
 from record.notes import MODEL
+from record.parameters import modules_of_classes
 from record.problem import Problem
 
 SOURCES = Path(__file__).parent.parent
@@ -124,8 +123,7 @@ def refuse(what: object) -> NoReturn:
 
 def libraries_in(estimator: dict[str, Any], features: list[Any]) -> frozenset[str]:
     """The top modules of the classes that params.yaml names, nested ones too, that are of other libraries."""
-    named = json.dumps([estimator, [{"class": item} if isinstance(item, str) else item for item in features]])
-    tops = {*re.findall(r'"class": "(\w+)', named)} - KNOWN - sys.stdlib_module_names
+    tops = modules_of_classes(estimator, features) - KNOWN - sys.stdlib_module_names
     return frozenset(top for top in tops if not ((SOURCES / top).exists() or (SOURCES / f"{top}.py").exists()))
 
 
@@ -139,9 +137,7 @@ def unpickle(content: bytes, libraries: frozenset[str] = frozenset(), *, may_be_
         ForbiddenError: it asks for something else
         Exception: whatever a broken file provokes
     """
-    reader = ModelUnpickler(content, may_be_new=may_be_new)
-    reader.libraries = libraries
-    return reader.load()
+    return ModelUnpickler(content, libraries=libraries, may_be_new=may_be_new).load()
 
 
 def check_loads(content: bytes, libraries: frozenset[str] = frozenset()) -> None:
@@ -160,12 +156,19 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
     dispatch = dict(NumpyUnpickler.dispatch)  # noqa: RUF012 - joblib's own
 
-    def __init__(self, content: bytes, outer: "ModelUnpickler | None" = None, *, may_be_new: bool = False) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        outer: "ModelUnpickler | None" = None,
+        *,
+        libraries: frozenset[str] = frozenset(),
+        may_be_new: bool = False,
+    ) -> None:
         super().__init__("", outer.file_handle if outer else BytesIO(content), ensure_native_byte_order=True)
         self.size: int = outer.size if outer else len(content)
         self.outer = outer
         self.own: Callable[[str], bool] = outer.own if outer else is_ours if may_be_new else is_committed
-        self.libraries: frozenset[str] = outer.libraries if outer else frozenset()
+        self.libraries: frozenset[str] = outer.libraries if outer else libraries
         self.level: int = outer.level + 1 if outer else 0
         self.fresh: dict[int, Any] = outer.fresh if outer else {}  # made, and not yet given a state
         self.built: list[Any] = outer.built if outer else []

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from record.files import to_json
+from record.manifest import Sha256
 from record.problem import Problem
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -36,6 +37,17 @@ class Part(BaseModel):
     """A part of a bundle or of a statement; what is not used here may be there too."""
 
     model_config = ConfigDict(frozen=True, strict=True)
+
+
+class _Digest(Part):
+    sha256: Sha256
+
+
+class Subject(Part):
+    """A file that an in-toto statement is about, by its content."""
+
+    name: str
+    digest: _Digest
 
 
 class _PublicKey(Part):

@@ -149,7 +149,7 @@ def widen(data: Data, spellings: list[str]) -> Data:
 
 
 def read_contract(path: Path = CONTRACT) -> Contract | None:
-    """The contract in a file; None where there is no such file."""
+    """The contract in a file; None if the file does not exist."""
     if not path.is_file():
         return None
     try:

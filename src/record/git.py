@@ -4,6 +4,7 @@ Where no `.git` is in this folder or above, every question is answered by None o
 answer (it is not installed, refuses the folder, or finds it damaged), asking raises `CannotAsk` with Git's own words.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -189,27 +190,28 @@ def add(paths: Iterable[Path]) -> None:
 
 
 def hash_of(content: bytes, root: Path | None = None) -> str | None:
-    """The hash by which Git knows a file's content, whether it has it or not; None where there is no repository."""
+    """The hash by which Git knows a file's content, whether it has it or not; None outside a repository."""
     output = _run("hash-object", "--stdin", cwd=root, content=content) if has_repository(root) else None
     return None if output is None else output.decode().strip()
 
 
-def _note(name: str, root: Path | None) -> Path | None:
+def _note_of(content: bytes, root: Path | None) -> Path | None:
     folder = ask("rev-parse", "--git-common-dir", cwd=root, no=())
+    name = hashlib.sha256(content).hexdigest()
     return None if folder is None else (root or Path.cwd()) / folder / "lineage" / name
 
 
-def has_note(name: str, root: Path | None = None) -> bool:
-    """Whether a note is in Git's own folder, which all worktrees share and which no clone, pull or archive brings."""
-    note = _note(name, root)
+def has_note(content: bytes, root: Path | None = None) -> bool:
+    """Whether Git's own folder, which all worktrees share and no clone or archive brings, has a note of a file."""
+    note = _note_of(content, root)
     return note is not None and note.is_file()
 
 
-def leave_note(name: str, content: str, root: Path | None = None) -> None:
-    """Leave a note in Git's own folder; where there is no repository, there is none."""
-    if note := _note(name, root):
+def leave_note(content: bytes, says: str, root: Path | None = None) -> None:
+    """Leave a note of a file in Git's own folder, under its SHA-256; outside a repository, do nothing."""
+    if note := _note_of(content, root):
         note.parent.mkdir(exist_ok=True)
-        note.write_text(f"{content}\n", encoding="utf-8")
+        note.write_text(f"{says}\n", encoding="utf-8")
 
 
 def what_is_cut(root: Path | None = None) -> str | None:

@@ -8,7 +8,7 @@ describe a model without loading it.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from record.checksums import digest
 from record.files import to_json, write
 from record.parameters import Kind, PitfallName
-from record.problem import Problem, refuse_if
+from record.problem import Problem, refuse_if, say
 
 CONTRACT = Path("data/contract.yaml")  # of the raw table; there need not be one
 PREPARED = Path("data/prepared")
@@ -129,6 +129,12 @@ class Pitfall(Note):
     name: PitfallName
     column: str | None
     text: str
+
+
+def warn_of(pitfalls: Iterable[Pitfall]) -> None:
+    """Say each warning."""
+    for pitfall in pitfalls:
+        say(f"warning: {pitfall.text}")
 
 
 def refuse_named(pitfalls: list[Pitfall], refused: Sequence[str]) -> None:

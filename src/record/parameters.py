@@ -168,6 +168,12 @@ class Parameters(Section):
         return {self.data.target, *self.data.drop} | ({self.prepare.split_by} if self.prepare.split_by else set())
 
 
+def modules_of_classes(estimator: dict[str, Any], features: list[Any]) -> set[str]:
+    """The top modules of the classes that an estimator's section and `train.features` name, nested ones too."""
+    named = json.dumps([estimator, [{"class": item} if isinstance(item, str) else item for item in features]])
+    return {*re.findall(r'"class": "(\w+)', named)}
+
+
 def read_parameters(path: Path = PATH) -> Parameters:
     """Read and check params.yaml.
 

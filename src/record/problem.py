@@ -49,7 +49,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(names)}" if names else "none is known"
 
 
-def rows(count: int) -> str:
+def rows_of(count: int) -> str:
     """A number of rows in words."""
     return "1 row" if count == 1 else f"{count:,} rows"
 

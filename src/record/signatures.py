@@ -12,22 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field, ValidationError
 
 from record import bundles
-from record.bundles import STATEMENT_TYPE, Part, PublicKey
+from record.bundles import STATEMENT_TYPE, Part, PublicKey, Subject
 from record.manifest import Sha256
 from record.models import CHECKED, SIGNATURE, SUMS, WRITTEN_BY_DVC, Package
 from record.problem import Problem
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 IGNORED = (SIGNATURE, *WRITTEN_BY_DVC)  # beside the signed files, which the pointer of a later version may join
-
-
-class _Digest(Part):
-    sha256: Sha256
-
-
-class _Subject(Part):
-    name: str
-    digest: _Digest
 
 
 class _Resource(Part):
@@ -48,7 +39,7 @@ class _Predicate(Part):
 
 class _Statement(Part):
     type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
-    subject: Annotated[list[_Subject], Field(min_length=1, max_length=1)]
+    subject: Annotated[list[Subject], Field(min_length=1, max_length=1)]
     predicateType: Literal["https://model_signing/signature/v1.0"]  # noqa: N815 - as the format has it
     predicate: _Predicate
 

@@ -5,7 +5,6 @@ the one whose code is running, wherever the package is and whatever folder is th
 such as a stranger's pull request under refs/remotes, vouches for nothing.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,7 +49,7 @@ def refuse_unvouched(folder: Path, package: Package, keys: Iterable[Path] = ()) 
 
 def is_known(manifest: bytes, place: Path) -> bool:
     """Whether the repository at a place has made a manifest itself, or has it in its own history."""
-    return git.has_note(hashlib.sha256(manifest).hexdigest(), place) or _is_in_history(manifest, place)
+    return git.has_note(manifest, place) or _is_in_history(manifest, place)
 
 
 def _is_in_history(manifest: bytes, place: Path) -> bool:

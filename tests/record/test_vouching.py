@@ -1,6 +1,5 @@
 """Who vouches for a manifest: what is this repository's own, in the situations in which repositories are."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ def test_history_vouches_for_what_is_its_own_and_not_for_what_was_fetched(
 def test_a_note_vouches_in_all_worktrees_and_in_no_clone(started: Project, tmp_path: Path) -> None:
     started.run("git worktree add -q -b other ../worktree")
     started.run(f"git clone -q . {tmp_path / 'clone'}")
-    git.leave_note(hashlib.sha256(OURS).hexdigest(), "ours", tmp_path / "worktree")
+    git.leave_note(OURS, "ours", tmp_path / "worktree")
 
     known = {name: is_known(OURS, tmp_path / name) for name in ("repository", "worktree", "clone")}
     assert known == {"repository": True, "worktree": True, "clone": False}
@@ -104,7 +103,7 @@ def test_where_git_cannot_be_asked_that_is_said_and_outside_it_knows_nothing(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     started.type(COMMIT)
-    git.leave_note(hashlib.sha256(OURS).hexdigest(), "ours")
+    git.leave_note(OURS, "ours")
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(CannotAsk, match="dubious ownership"):
         is_known(OURS, started.path)
