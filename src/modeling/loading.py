@@ -15,6 +15,7 @@ from pathlib import Path
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
+from modeling.structures import ForbiddenError
 from modeling.unpickling import libraries_in, unpickle
 from record.environment import same_version
 from record.manifest import Environment, Manifest
@@ -61,8 +62,10 @@ def load_model(path: Path, *, keys: Sequence[Path] = (), trust_unvouched: bool =
         try:
             libraries = libraries_in(manifest.params.estimator, manifest.params.train.get("features", []))
             model = unpickle(content, libraries)
-        except Problem:
-            raise
+        except ForbiddenError as problem:
+            rebuild = f"python src/lineage.py rebuild {manifest.version}"
+            what, *advice = problem.lines
+            raise ForbiddenError(what, *(advice or [f"make it anew where it comes from: {rebuild}"])) from None
         except Exception as error:
             raise NotIntactError(f"{path}: {MODEL} cannot be loaded: {error}") from error
     if not isinstance(model, Pipeline):

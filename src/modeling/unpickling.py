@@ -9,8 +9,9 @@ import inspect
 import pickle
 import sys
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from importlib import import_module
 from io import BytesIO
@@ -20,15 +21,17 @@ from typing import Any, NoReturn
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 
 from modeling import structures
+from modeling.structures import ForbiddenError
 from record import git
 from record.notes import MODEL
 from record.parameters import modules_of_classes
-from record.problem import Problem
 
 SOURCES = Path(__file__).parent.parent
 MOST_NESTED = 200  # lists in lists; models were seen to need 8
+MOST_ARRAYS = 20  # arrays of objects in one another, which C frees without a limit; models were seen to need 2
 MOST_IN_TUPLES = 1000  # values in a tuple of tuples, which C follows without a limit when it is hashed
 
 # Classes that are made empty and then given their state, apart from estimators, which are found by their base class.
@@ -91,10 +94,6 @@ NEVER = ("conftest", "datasets", "estimator_checks", "experimental", "externals"
 KEYS = (str, bytes, int, float, bool, type(None), tuple, np.generic)  # what is hashed
 
 
-class ForbiddenError(Problem):
-    """The model file asks for something that a fitted Pipeline is never made of."""
-
-
 @dataclass(eq=False)
 class Name:
     """What a file calls by a name: nothing, until a table says what may become of it."""
@@ -114,6 +113,20 @@ class Name:
 @dataclass(eq=False)
 class Header:
     """Stands before the bytes of an array, until its state says how long they are."""
+
+
+@dataclass
+class Reading:
+    """What the reader of a file and the readers of the arrays inside of it know together."""
+
+    file: BytesIO
+    size: int  # bytes
+    own: Callable[[str], bool]  # whether classes of a module of this repository may be made
+    libraries: frozenset[str]
+    fresh: dict[int, Any] = field(default_factory=dict)  # made, and not yet given a state
+    built: list[Any] = field(default_factory=list)
+    names: "weakref.WeakSet[Name]" = field(default_factory=weakref.WeakSet)
+    layers: dict[int, tuple[Any, int]] = field(default_factory=dict)  # of an array of objects, how many are below it
 
 
 def refuse(what: object) -> NoReturn:
@@ -137,7 +150,8 @@ def unpickle(content: bytes, libraries: frozenset[str] = frozenset(), *, may_be_
         ForbiddenError: it asks for something else
         Exception: whatever a broken file provokes
     """
-    return ModelUnpickler(content, libraries=libraries, may_be_new=may_be_new).load()
+    own = is_ours if may_be_new else is_committed
+    return ModelUnpickler(Reading(BytesIO(content), len(content), own, libraries)).load()
 
 
 def check_loads(content: bytes, libraries: frozenset[str] = frozenset()) -> None:
@@ -156,23 +170,10 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
     dispatch = dict(NumpyUnpickler.dispatch)  # noqa: RUF012 - joblib's own
 
-    def __init__(
-        self,
-        content: bytes,
-        outer: "ModelUnpickler | None" = None,
-        *,
-        libraries: frozenset[str] = frozenset(),
-        may_be_new: bool = False,
-    ) -> None:
-        super().__init__("", outer.file_handle if outer else BytesIO(content), ensure_native_byte_order=True)
-        self.size: int = outer.size if outer else len(content)
-        self.outer = outer
-        self.own: Callable[[str], bool] = outer.own if outer else is_ours if may_be_new else is_committed
-        self.libraries: frozenset[str] = outer.libraries if outer else libraries
-        self.level: int = outer.level + 1 if outer else 0
-        self.fresh: dict[int, Any] = outer.fresh if outer else {}  # made, and not yet given a state
-        self.built: list[Any] = outer.built if outer else []
-        self.names: weakref.WeakSet[Name] = outer.names if outer else weakref.WeakSet()
+    def __init__(self, reading: Reading, level: int = 0) -> None:
+        super().__init__("", reading.file, ensure_native_byte_order=True)
+        self.reading = reading
+        self.level = level  # 0 for the file, and one more for each array of objects around
         self.tuples: dict[int, tuple[Any, int]] = {}  # of tuples of tuples, how many values are in them
 
     def load(self) -> Any:
@@ -180,59 +181,60 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
         A name that is still referred to when the reader has forgotten all it read is one that the object keeps.
         """
-        structures.require(self.level < 20, "arrays in arrays")
+        structures.require(self.level < MOST_ARRAYS, "arrays in arrays")
         found = super().load()
         self.memo.clear()
         self.stack.clear()
         self.metastack.clear()
         self.tuples.clear()
-        if not self.outer:
+        if self.level == 0:
             self.check_whole()
         return found
 
     def check_whole(self) -> None:
         """Refuse kept names, and structures that were never given a state or do not fit together."""
-        for kept in list(self.names):
+        for kept in list(self.reading.names):
             refuse(f"{kept} as a value")
-        for made in self.fresh.values():
+        for made in self.reading.fresh.values():
             structures.require(type(made).__module__ not in ("sklearn.tree._tree", *BY_NEW_OBJECT), "an empty tree")
-        for made in [*self.built, *self.fresh.values()]:
+        for made in [*self.reading.built, *self.reading.fresh.values()]:
             structures.check(made)
 
     def find_class(self, module: str, name: str) -> Any:
         """A value, if a model may keep it, or a name that does nothing by itself."""
-        if not (self.is_foreign(module) or is_allowed(module, name, self.own)):
-            raise ForbiddenError(f"{MODEL}: asks for {module}.{name}, {why_not(module)}; nothing was loaded")
+        if not (self.is_foreign(module) or is_allowed(module, name, self.reading.own)):
+            raise ForbiddenError(*why_not(module, name))
         named = Name(module, name)
         if is_value(module, name):
             return named.found()
-        self.names.add(named)
+        self.reading.names.add(named)
         return named
 
     def is_foreign(self, module: str) -> bool:
         """Whether a module is of a library that the vouched manifest names."""
-        return module.partition(".")[0] in self.libraries
+        return module.partition(".")[0] in self.reading.libraries
 
     # ── what is made ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def make(self, made: Any) -> None:
         """Put a new object on the stack; it may be given a state once."""
-        self.fresh[id(made)] = made
+        self.reading.fresh[id(made)] = made
         self.append(made)
 
     def settled(self, value: Any, kind: type) -> Any:
         """A value that no later state changes, since memory may depend on it."""
-        structures.require(isinstance(value, kind) and id(value) not in self.fresh, f"an unfinished {kind.__name__}")
+        is_settled = id(value) not in self.reading.fresh
+        structures.require(isinstance(value, kind) and is_settled, f"an unfinished {kind.__name__}")
         return value
 
     def load_newobj(self) -> None:
         """An empty object of a class that is given its state later."""
         arguments, named = self.stack.pop(), self.stack.pop()
         if not isinstance(named, Name) or arguments != ():
-            refuse(f"{named} made with arguments")
+            refuse("an object that is not made empty")
         if str(named) == "joblib.numpy_pickle.NumpyArrayWrapper":
             return self.make(Header())
-        is_known = is_plain(named.module, named.name) or is_estimator(named.module, named.name, self.own)
+        is_known = is_plain(named.module, named.name) or is_estimator(named.module, named.name, self.reading.own)
         if not (is_known or self.is_foreign(named.module)):
             refuse(f"{named} made empty")
         cls = named.found()
@@ -242,7 +244,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         """What a call returns, of the few that are known."""
         arguments, named = self.stack.pop(), self.stack.pop()
         if not isinstance(named, Name) or type(arguments) is not tuple:
-            refuse(f"a call of {named}")
+            refuse(f"a call of a {type(named).__name__}")
         made = self.call(named, *arguments)
         if isinstance(made, (slice, np.generic, np.random.Generator)) or named.name == "_frombuffer":
             self.append(made)
@@ -303,7 +305,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def load_build(self) -> None:
         """Give an object that was just made its state."""
         state, made = self.stack.pop(), self.stack[-1]
-        if self.fresh.get(id(made)) is not made:
+        if self.reading.fresh.get(id(made)) is not made:
             refuse(f"another state of {type(made).__name__}")
         if isinstance(made, Header):
             self.stack[-1] = self.read_array(**state)
@@ -316,20 +318,22 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             set_any_state(made, state)
         else:
             set_attributes(made, state)
-        del self.fresh[id(made)]
-        self.built.append(made)
+        del self.reading.fresh[id(made)]
+        self.reading.built.append(made)
 
     def set_compiled(self, made: Any, state: Any) -> None:
         """Give a compiled object its state, once its indices are in bounds and no part of it can change."""
         for part in state.values() if isinstance(state, dict) else state:
-            structures.require(id(part) not in self.fresh, "a part that is not finished")
+            structures.require(id(part) not in self.reading.fresh, "a part that is not finished")
         match type(made).__name__:
             case "ndarray":
                 structures.check_array_state(state[1], self.settled(state[2], np.dtype), state[4])
+                self.check_layers(made, state[4])
             case "MaskedArray":
                 structures.check_array_state(state[1], self.settled(state[2], np.dtype), state[4])
-                structures.require(state[2].names is None, "a masked table")
                 structures.check_array_state(state[1], np.dtype(bool), state[5])
+                structures.require(state[2].names is None and state[6] is None, "a masked table, or filling")
+                self.check_layers(made, state[4])
             case "Tree":
                 structures.check_tree_state(made, state)
             case "KDTree" | "BallTree":
@@ -346,20 +350,31 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
                 structures.check_metric_state(name, state)
         made.__setstate__(state)
 
+    def check_layers(self, made: Any, parts: Any) -> None:
+        """Arrays of objects are finished before they are put into another, and not in one another without end."""
+        if type(parts) is list:
+            inner = [id(part) for part in parts if isinstance(part, np.ndarray)]
+            structures.require(self.reading.fresh.keys().isdisjoint(inner), "a part that is not finished")
+            deepest = max((self.reading.layers[part][1] for part in inner if part in self.reading.layers), default=0)
+            structures.require(deepest < MOST_ARRAYS, "arrays in arrays")
+            self.reading.layers[id(made)] = made, deepest + 1
+
     def read_array(self, subclass: Any, shape: Any, order: str, dtype: Any, **how: Any) -> Any:
         """The array behind a header: as many bytes as there are, or objects that are read by the same rules."""
         align = how.get("numpy_array_alignment_bytes")
         named = isinstance(subclass, Name) and str(subclass) == "numpy.ndarray"
         structures.require(named and order in ("C", "F") and align in (None, 16), "an array of another kind")
-        count = structures.count_of(shape)
-        if self.settled(dtype, np.dtype) == np.dtype(object):
-            found = ModelUnpickler(b"", self).load()
+        size = structures.size_of(shape, self.settled(dtype, np.dtype))
+        if dtype == np.dtype(object):
+            found = ModelUnpickler(self.reading, self.level + 1).load()
             structures.require(type(found) is np.ndarray and found.shape == shape, "objects of another shape")
             return found
-        left = self.size - self.file_handle.tell()
-        structures.require(not dtype.hasobject and count * max(dtype.itemsize, 1) <= left, "more than the file holds")
+        left = self.reading.size - self.file_handle.tell()
+        structures.require(not dtype.hasobject and size <= left, "more than the file holds")
         wrapper = NumpyArrayWrapper(np.ndarray, shape, order, dtype, numpy_array_alignment_bytes=align)
-        return wrapper.read_array(self, ensure_native_byte_order=True)
+        found = wrapper.read_array(self, ensure_native_byte_order=True)
+        structures.check_values(found)
+        return found
 
     # ── containers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -370,7 +385,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
 
     def push_tuple(self, items: Iterable[Any]) -> None:
         """A tuple, and how many values are in it when its tuples are followed."""
-        made = tuple(items)
+        made = tuple(parts(items))
         inner = [self.tuples[id(item)][1] if id(item) in self.tuples else 1 for item in made if type(item) is tuple]
         if inner:
             self.tuples[id(made)] = made, 1 + sum(inner)
@@ -390,22 +405,31 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def load_appends(self) -> None:
         """Add to a list."""
         items = self.pop_mark()
-        self.fill(list).extend(items)
+        self.fill(list).extend(parts(items))
 
     def load_append(self) -> None:
         """Add a value to a list."""
         value = self.stack.pop()
-        self.fill(list).append(value)
+        self.fill(list).extend(parts([value]))
 
     def load_setitems(self) -> None:
         """Add to a dictionary."""
-        items = iter(self.pop_mark())
-        self.fill(dict).update((hashable(key), value) for key, value in zip(items, items, strict=True))
+        items = self.pop_mark()
+        self.fill_dictionary(items[::2], items[1::2])
 
     def load_setitem(self) -> None:
         """Add a value to a dictionary."""
         value, key = self.stack.pop(), self.stack.pop()
-        self.fill(dict)[hashable(key)] = value
+        self.fill_dictionary([key], [value])
+
+    def fill_dictionary(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        """Add to a dictionary; those of a search hold masked arrays of its parameters."""
+        filled = self.fill(dict)
+        of_search = [type(key) is str and key.startswith("param_") for key in keys]
+        parts(value for value, may_be_masked in zip(values, of_search, strict=True) if not may_be_masked)
+        if type(filled) is defaultdict:
+            structures.require(all(type(value) in (dict, list, OrderedDict) for value in values), "another default")
+        filled.update(zip(map(hashable, keys), values, strict=True))
 
     def load_additems(self) -> None:
         """Add to a set."""
@@ -419,9 +443,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def fill(self, kind: type) -> Any:
         """The container that is filled: a plain one, or a dictionary of the kinds that models have."""
         found = self.stack[-1]
-        if type(found) is not kind and not (
-            kind is dict and type(found).__name__ in ("Bunch", "OrderedDict", "defaultdict")
-        ):
+        if type(found) is not kind and not (kind is dict and isinstance(found, (Bunch, OrderedDict, defaultdict))):
             refuse(f"a {type(found).__name__} filled as a {kind.__name__}")
         return found
 
@@ -438,8 +460,8 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         """Refuse ways to make objects that no model was written with."""
         refuse("an object made another way")
 
-    def _instantiate(self, klass: Any, _: Any) -> NoReturn:
-        refuse(f"a call of {klass}")
+    def _instantiate(self, *_: Any) -> NoReturn:
+        self.refuse_opcode()
 
 
 COMPILED_STATES = {
@@ -461,6 +483,13 @@ for length, code in enumerate(("TUPLE1", "TUPLE2", "TUPLE3"), start=1):
     ModelUnpickler.dispatch[getattr(pickle, code)[0]] = lambda self, length=length: self.load_short_tuple(length)
 for code in ("DICT", "NEWOBJ_EX", "READONLY_BUFFER", "NEXT_BUFFER"):
     ModelUnpickler.dispatch[getattr(pickle, code)[0]] = ModelUnpickler.refuse_opcode
+
+
+def parts(items: Iterable[Any]) -> Sequence[Any]:
+    """What a container is made of: no masked arrays, which hide their values from all checks."""
+    found = items if isinstance(items, list) else list(items)
+    structures.require(not any(isinstance(each, np.ma.MaskedArray) for each in found), "a masked array")
+    return found
 
 
 def hashable(key: Any) -> Any:
@@ -489,7 +518,8 @@ def set_attributes(made: Any, state: Any) -> None:
     structures.require(type(state) is dict, f"a state of {type(made).__name__} that is not a dictionary")
     for key in state:
         if type(key) is not str or key.startswith("__") or is_defined(type(made), key):  # type: ignore[arg-type]
-            refuse(f"{type(made).__name__}.{key} of another kind")
+            refuse(f"{type(made).__name__}.{key if type(key) is str else type(key).__name__} of another kind")
+    structures.check_thresholds(state)
     set_any_state(made, state)
 
 
@@ -542,12 +572,12 @@ def _is_class_of(module: str, name: str) -> bool:
     return inspect.isclass(found) and found.__module__ == module
 
 
-def why_not(module: str) -> str:
-    """Why a model may not be made of what is in a module."""
-    file = file_of(module)
+def why_not(module: str, name: str) -> list[str]:
+    """Why a model may not be made of what is in a module, and what to do about it."""
+    file, asks = file_of(module), f"{MODEL}: asks for {module}.{name}"
     if file is None or is_committed(module):
-        return "which a model is never made of"
-    return f"and src/{file} is not committed as it is; review it, then git add src/{file} && git commit"
+        return [f"{asks}, which a model is never made of; nothing was loaded"]
+    return [f"{asks}, and src/{file} is not committed as it is", f"review it, then git add src/{file} && git commit"]
 
 
 def file_of(module: str) -> str | None:

@@ -242,8 +242,9 @@ def test_a_malicious_model_is_refused_and_nothing_runs(package: Path, make: Call
     """Its checksums and its manifest are right, so that nothing but the unpickler can stop it."""
     seal(package, make(package.parent / "mark"))
     before = sorted(package.parent.rglob("*"))
-    (line,) = refusal(package, ForbiddenError)
+    line, advice = refusal(package, ForbiddenError)
 
+    assert advice == "make it anew where it comes from: python src/lineage.py rebuild v1.0.0"
     assert line.startswith("model.joblib: asks for ")
     assert line.endswith(", which a model is never made of; nothing was loaded")
     assert sorted(package.parent.rglob("*")) == before
@@ -325,7 +326,7 @@ print(json.dumps(answers))
 """
 
 
-COMMIT = "and FILE is not committed as it is; review it, then git add FILE && git commit; nothing was loaded"
+COMMIT = "and FILE is not committed as it is\nreview it, then git add FILE && git commit"
 
 
 def test_of_own_classes_only_committed_and_unchanged_ones_are_loaded(tmp_path: Path) -> None:
