@@ -6,10 +6,13 @@ nobody who mistypes a name has to read a traceback.
 
 import difflib
 import io
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 REFUSED = 1
 CANNOT_BE_ANSWERED = 2
@@ -88,6 +91,25 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up
+    with keeping_outs():
+        end_in_lines(main, status)
+
+
+@contextmanager
+def keeping_outs() -> Iterator[None]:
+    """Around a stage's work: what DVC deleted before it ran the stage is put back when the stage fails."""
+    try:
+        yield
+    except BaseException as error:
+        if "DVC_STAGE" in os.environ and getattr(error, "code", True):
+            folder = Path(__file__).parent
+            path = os.pathsep.join([str(folder.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+            subprocess.run([sys.executable, folder / "outs.py"], env=os.environ | {"PYTHONPATH": path}, check=False)
+        raise
+
+
+def end_in_lines(main: Callable[[], None], status: int) -> None:
+    """Run `main`; whatever a person can cause ends in sentences."""
     try:
         with importing():
             main()

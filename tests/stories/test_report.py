@@ -128,7 +128,7 @@ def test_what_a_stranger_named_writes_neither_html_nor_mentions_nor_files_elsewh
     """A pull request chooses the titles of plots, names of estimators, names of metrics, and files of any name."""
     yaml = YAML()
     pipeline = yaml.load(project.path / "dvc.yaml")
-    (plot,) = [entry["Errors"] for entry in pipeline["plots"] if "Errors" in entry]
+    plot = {"x": "x", "y": {"reports/plots/errors.csv": "y"}, "template": "errors_${data.task}"}
     pipeline["plots"] = [{title: dict(plot)} for title in ["../../outside", f"{tmp_path}/outside", *HOSTILE]]
     yaml.dump(pipeline, project.path / "dvc.yaml")
     (project.path / "models/v1.0.0/manifest.json").write_bytes(hostile_manifest(project))

@@ -106,7 +106,8 @@ def test_bringing_a_csv_for_a_regression_is_an_edit_of_params_alone(project: Pro
 
     assert metrics["r2"]["test"] > metrics["r2"]["baseline"] + 0.5
     assert manifest(project)["model"]["classes"] is None
-    assert set(plots["data"]) == {"Predicted against actual", "Errors", "Permutation importance"}
+    titles = {drawn[0]["content"]["title"]["text"] for drawn in plots["data"].values()}
+    assert titles == {"Predicted against actual", "Errors", "Permutation importance"}
     assert "errors" not in plots
 
 
@@ -129,6 +130,58 @@ def test_an_impossible_parameter_stops_the_run_and_leaves_everything_as_it_was(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert project.snapshot("models", "data", "reports") == before
+
+
+def test_going_back_to_parameters_that_ran_before_trains_nothing(project: Project) -> None:
+    project.run("dvc repro --force")
+    before = project.snapshot("models", "data", "reports")
+    project.set(train__seed=7, prepare__seed=7)
+    project.run("dvc repro")
+    changed = project.snapshot("models", "data", "reports")
+    project.run("git checkout -q params.yaml")
+    done = project.run("dvc repro")
+
+    assert changed["models/v1.0.0/model.joblib"] != before["models/v1.0.0/model.joblib"]
+    assert stages_run(done.stdout) == ["package"]
+    assert "Stage 'train' is cached - skipping run" in done.stdout
+    assert not (project.path / "reports/metrics.json").is_symlink()
+    after = project.snapshot("models", "data", "reports")
+    assert {path for path in before if after[path] != before[path]} <= {
+        "models/v1.0.0/manifest.json",  # says when it was made
+        "models/v1.0.0/SHA256SUMS",
+    }
+
+
+HALF = """
+import pathlib, signal, sys, os
+for path in ("models/candidate/model.joblib", "reports/metrics.json"):
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_text("half")
+END
+"""
+
+
+@pytest.mark.parametrize("end", ["sys.exit(3)", "os.kill(os.getpid(), signal.SIGINT)", "1 / 0"])
+def test_a_stage_that_ends_in_the_middle_is_put_back(project: Project, end: str) -> None:
+    before = project.snapshot("models", "data", "reports")
+    train = project.path / "src/train.py"
+    half = "".join(f"    {line}\n" for line in HALF.replace("END", end).strip().splitlines())
+    train.write_text(train.read_text().replace("def main() -> None:\n", f"def main() -> None:\n{half}", 1))
+    done = project.run("dvc repro", check=False)
+
+    assert done.returncode != 0
+    assert "what stood there before was put back: models/candidate, reports/metrics.json" in done.stderr
+    assert project.snapshot("models", "data", "reports") == before
+
+
+def test_without_the_cache_git_puts_back_what_it_keeps(project: Project) -> None:
+    before = project.snapshot("reports")
+    shutil.rmtree(project.path / ".dvc/cache")
+    project.set(train__folds=1000)
+    done = project.run("dvc repro", check=False)
+
+    assert "take fewer folds" in done.stderr
+    assert project.snapshot("reports") == before
 
 
 def test_users_of_dvc_find_parameters_metrics_plots_and_the_artifact(project: Project, tmp_path: Path) -> None:
