@@ -243,7 +243,10 @@ def test_the_raw_snapshots_are_those_that_their_readme_makes(project: Project) -
 
 
 def test_the_plot_templates_are_the_ones_that_dvc_yaml_names() -> None:
-    templates = {json.dumps(plot).partition('"template": "')[2].partition('"')[0] for plot in PIPELINE["stages"]["train"]["plots"]}
+    templates = {
+        json.dumps(plot).partition('"template": "')[2].partition('"')[0]
+        for plot in PIPELINE["stages"]["train"]["plots"]
+    }
     files = {file.stem for file in (CHECKOUT / ".dvc/plots").glob("*.json")}
     tasks = ("classification", "regression")
 

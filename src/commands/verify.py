@@ -134,7 +134,8 @@ def check_tracking(version: Version, manifest: Manifest, package: Package, remed
     for name, digest in package.digests.items():
         md5 = tracked.get((version.folder / name).as_posix(), digest.md5)
         if md5 != digest.md5:
-            yield f"{name}: {LOCK if is_current else models.POINTER} records MD5 {md5}, it is {digest.md5}"
+            found = f"{models.MANIFEST} {digest.md5}" if digest == manifest.model.digest() else f"it is {digest.md5}"
+            yield f"{name}: {LOCK if is_current else models.POINTER} records MD5 {md5}, {found}"
     if is_current:
         ends = tracking.declared_stages(version.read).get(tracking.PACKAGE)
         for name in tracking.ancestors(recorded, ends.deps if ends else []):
@@ -189,7 +190,8 @@ def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage], rem
 
 def check_files(manifest: Manifest) -> Iterator[str]:
     """Compare data, code and what the stages made with the files themselves, where they are."""
-    top = Path.cwd().resolve()
+    top, data = Path.cwd().resolve(), manifest.data
+    pairs = [file.digest() for file in (manifest.model, data.train, data.test, *manifest.inputs)]
     recorded = {p: m for stage in manifest.stages.values() for p, m in (stage.deps | stage.outs).items()}
     for path, md5 in {**recorded, **{entry.path: entry.md5 for entry in manifest.inputs}}.items():
         file = Path(path)
@@ -197,7 +199,7 @@ def check_files(manifest: Manifest) -> Iterator[str]:
             continue
         if not file.resolve().is_relative_to(top) and not tracking.is_link_to_cache(file, md5):
             yield f"{path}: {models.MANIFEST} names a path outside of the repository"
-        elif tracking.content_hash(file) != md5:
+        elif tracking.content_hash(file, pairs) != md5:
             yield f"{path}: changed since the pipeline ran; dvc repro, or git checkout and dvc checkout to go back"
 
 

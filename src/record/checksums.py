@@ -1,15 +1,16 @@
-"""Two addresses for the same bytes: MD5, by which DVC knows a file, and SHA-256, by which we do."""
+"""Two addresses for the same bytes: MD5, by which DVC knows a file, and SHA-256, by which we do.
+
+Where both were taken of the same bytes, and recorded together, one of them is enough to know the other.
+"""
 
 import hashlib
 import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
-
-from tqdm import tqdm
 
 BLOCK = 1024 * 1024
 WORTH_A_BAR = 256 * BLOCK
@@ -25,30 +26,73 @@ class Digest:
 
 
 def digest(path: Path) -> Digest:
-    """Hash a file's bytes."""
+    """Both hashes of a file's bytes."""
     with path.open("rb") as file:
         return digest_of(file)
 
 
 def digest_of(file: BinaryIO) -> Digest:
-    """Hash what is left of a file, in one pass and constant memory, with both hashes at work at once.
+    """Both hashes of what is left of a file, in one pass and constant memory, both at work at once."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most verbs hash nothing
 
-    Where that takes a while and a person is there to see it, a progress bar is shown.
-    """
-    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    total = 0 if isinstance(file, BytesIO) else os.fstat(file.fileno()).st_size
-    quiet = True if total < WORTH_A_BAR else None  # None: when stderr is not a terminal
-    with (
-        ThreadPoolExecutor(1) as other,
-        tqdm(total=total, unit="B", unit_scale=True, disable=quiet, leave=False) as bar,
-    ):
-        while block := file.read(BLOCK):
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    size = 0
+    with ThreadPoolExecutor(1) as other, blocks_of(file) as blocks:
+        for block in blocks:
             size += len(block)
             done = other.submit(md5.update, block)
             sha256.update(block)
             done.result()
-            bar.update(len(block))
     return Digest(size, md5.hexdigest(), sha256.hexdigest())
+
+
+def digest_like(file: BinaryIO, recorded: Digest) -> Digest:
+    """As `digest_of`, by the SHA-256 alone where it is the recorded one."""
+    start = file.tell()
+    if _hash(file, "sha256") == recorded.sha256:
+        return Digest(file.tell() - start, recorded.md5, recorded.sha256)
+    file.seek(start)
+    return digest_of(file)
+
+
+def md5_of_file(path: Path, recorded: Iterable[Digest] = ()) -> str:
+    """The MD5 of a file, which its SHA-256 tells where the pair is recorded."""
+    size = path.stat().st_size
+    pairs = {pair.sha256: pair.md5 for pair in recorded if pair.size == size}
+    with path.open("rb") as file:
+        known = pairs.get(_hash(file, "sha256")) if pairs else None
+        file.seek(0)
+        return known or _hash(file, "md5")
+
+
+def md5s_of_files(paths: Iterable[Path], md5_of_one: Callable[[Path], str] = md5_of_file) -> list[str]:
+    """The MD5 of each file, several at once."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(md5_of_one, paths))
+
+
+def _hash(file: BinaryIO, algorithm: str) -> str:
+    found = hashlib.new(algorithm, usedforsecurity=False)
+    with blocks_of(file) as blocks:
+        for block in blocks:
+            found.update(block)
+    return found.hexdigest()
+
+
+@contextmanager
+def blocks_of(file: BinaryIO) -> Iterator[Iterator[bytes]]:
+    """What is left of a file, in blocks; where that takes a while and a person is there, a progress bar is shown."""
+    blocks = iter(lambda: file.read(BLOCK), b"")
+    total = 0 if isinstance(file, BytesIO) else os.fstat(file.fileno()).st_size
+    if total < WORTH_A_BAR:
+        yield blocks
+        return
+    from tqdm import tqdm  # noqa: PLC0415 - most files are small
+
+    with tqdm(total=total, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        yield (block for block in blocks if bar.update(len(block)) or True)
 
 
 def md5_of(content: bytes) -> str:

@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML  # DVC's own reader, so that `1e-3` and `yes` mean the same to both
-from ruamel.yaml.error import YAMLError
-
 PART = ".part"  # what a killed process leaves behind; ignored by Git and DVC
 LARGEST_YAML = 1_000_000  # values; aliases can make a file of 4 KB stand for billions
 
@@ -95,6 +92,9 @@ def from_yaml(content: bytes) -> Any:
     Raises:
         ValueError: when it is not YAML in UTF-8, or its aliases make it too large; with the reason on one line.
     """
+    from ruamel.yaml import YAML  # noqa: PLC0415 - DVC's own reader, so that `1e-3` and `yes` mean the same to both
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
     try:
         document = YAML(typ="safe").load(content.decode())
     except (YAMLError, RecursionError) as error:

@@ -54,6 +54,10 @@ class File(Record):
         """The record of a file that has been hashed."""
         return cls(path=path, size=digest.size, md5=digest.md5, sha256=digest.sha256, **more)
 
+    def digest(self) -> Digest:
+        """What identifies its content."""
+        return Digest(self.size, self.md5, self.sha256)
+
 
 class Model(Fitted, File):
     """The model file and what it holds."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from record import git
-from record.checksums import Digest, digest, digest_of, format_sums
+from record.checksums import Digest, digest, digest_like, digest_of, format_sums
 from record.files import remove_unfinished, replacing, write
 from record.manifest import LARGEST, Manifest, parse_manifest
 from record.problem import CannotAsk, Problem, say
@@ -111,11 +111,13 @@ def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: boo
     """
     package = Package()
     for name in (*KEPT_BY_GIT, MODEL, SIGNATURE):
+        recorded = _recorded_model(package.texts) if name == MODEL else None
         try:
-            with opened(name, _recorded_md5(package.texts) if name == MODEL else None) as file:
+            with opened(name, recorded.md5 if recorded else None) as file:
                 if name != MODEL or with_model:
                     package.texts[name] = file.read() if name == MODEL else read_text(file, name)
-                package.digests[name] = digest_of(BytesIO(package.texts[name]) if name in package.texts else file)
+                content = BytesIO(package.texts[name]) if name in package.texts else file
+                package.digests[name] = digest_like(content, recorded) if recorded else digest_of(content)
         except CannotAsk:
             raise
         except Problem as problem:
@@ -124,9 +126,9 @@ def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: boo
     return package
 
 
-def _recorded_md5(texts: dict[str, bytes]) -> str | None:
+def _recorded_model(texts: dict[str, bytes]) -> Digest | None:
     try:
-        return parse_manifest(texts.get(MANIFEST, b"")).model.md5
+        return parse_manifest(texts.get(MANIFEST, b"")).model.digest()
     except Problem:
         return None
 
@@ -143,7 +145,7 @@ def check_package(package: Package, version: str | None = None) -> tuple[Manifes
     model, found = manifest.model, package.digests
     if version is not None and manifest.version != version:
         problems.append(f"{MANIFEST}: is of {manifest.version}, but it is in {folder_of(version)}")
-    if MODEL in found and found[MODEL] != Digest(model.size, model.md5, model.sha256):
+    if MODEL in found and found[MODEL] != model.digest():
         problems.append(f"{MODEL}: is not the model that {MANIFEST} records; restore it")
     if REQUIREMENTS in found and found[REQUIREMENTS].sha256 != manifest.environment.requirements_sha256:
         problems.append(f"{REQUIREMENTS}: is not what {MANIFEST} records; restore it")

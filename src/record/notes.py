@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from record.checksums import digest
+from record.checksums import md5_of_file
 from record.files import to_json, write
 from record.parameters import Kind, PitfallName
 from record.problem import Problem, refuse_if, say
@@ -34,7 +34,7 @@ STARTED = time.perf_counter()
 class Note(BaseModel):
     """A part of what a stage writes down: nothing is coerced, nothing unknown is accepted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
 
 class Readings(Note):
@@ -52,17 +52,17 @@ class Readings(Note):
             if not path.is_file()
         )
         paths = sorted({path.as_posix() for path in [*inputs, *loaded_code()]})
-        return cls(files={path: digest(Path(path)).md5 for path in paths}, params=params)
+        return cls(files={path: md5_of_file(Path(path)) for path in paths}, params=params)
 
     def finish(self) -> Self:
         """Raise a problem when a file no longer is what was read; add the code that was loaded meanwhile."""
         refuse_if(
             f"{path}: changed while it was being used, so what was made of it has no known origin; run dvc repro again"
             for path, md5 in self.files.items()
-            if not Path(path).is_file() or digest(Path(path)).md5 != md5
+            if not Path(path).is_file() or md5_of_file(Path(path)) != md5
         )
         loaded = {path.as_posix() for path in loaded_code()} - self.files.keys()
-        files = self.files | {path: digest(Path(path)).md5 for path in loaded}
+        files = self.files | {path: md5_of_file(Path(path)) for path in loaded}
         return self.model_copy(update={"files": dict(sorted(files.items()))})
 
 
@@ -217,12 +217,12 @@ def note_cost(notes: Path) -> None:
     except ImportError:
         peak = None
     cost = Cost(seconds=round(time.perf_counter() - STARTED, 1), peak_memory_mib=peak)
-    write(COSTS / f"{digest(notes).md5}.json", to_json(cost.model_dump()))
+    write(COSTS / f"{md5_of_file(notes)}.json", to_json(cost.model_dump()))
 
 
 def cost_of(notes: Path) -> Cost | None:
     """What the run took that wrote these notes; None where it was another machine's, or of another time."""
     try:
-        return Cost.model_validate_json((COSTS / f"{digest(notes).md5}.json").read_bytes())
+        return Cost.model_validate_json((COSTS / f"{md5_of_file(notes)}.json").read_bytes())
     except (FileNotFoundError, ValidationError):
         return None

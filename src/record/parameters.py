@@ -76,7 +76,7 @@ def _matches(pattern: str, meaning: str) -> BeforeValidator:
 class Section(BaseModel):
     """A part of params.yaml: every key is required, none is unknown, no type is coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
 
 class Csv(Section):
@@ -115,7 +115,7 @@ class Prepare(Section):
 class Estimator(BaseModel):
     """A class by its dotted path; every other key is a setting for its constructor."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True, defer_build=True)
     __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_as_json)]]
 
     class_: Annotated[str, Field(alias="class", min_length=1)]

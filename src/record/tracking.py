@@ -16,11 +16,10 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Annotated, Any, TypeVar
 
-from pathspec import GitIgnoreSpec
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from record import git
-from record.checksums import digest, md5_of
+from record.checksums import Digest, md5_of, md5_of_file, md5s_of_files
 from record.files import from_document, from_yaml
 from record.problem import CannotAsk, Problem
 
@@ -47,7 +46,7 @@ def reader_of(commit: str | None) -> Read:
 class Written(BaseModel):
     """What DVC writes; of its keys only those that are used here are checked."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Entry(Written):
@@ -89,7 +88,7 @@ Hashes = Annotated[dict[str, str], BeforeValidator(_by_path)]
 class Stage(BaseModel):
     """A stage as it last ran: its command, its parameters by file, and what it read and made, path → hash."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     cmd: Annotated[str, BeforeValidator(_as_text)]
     params: Annotated[dict[str, dict[str, Any]], BeforeValidator(plain)] = {}
@@ -375,17 +374,24 @@ def _files_called(name: str) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def content_hash(path: Path) -> str:
-    """The hash under which DVC records a file, or a folder: the MD5 of its listing and `.dir`."""
-    return _hash_of_listing(_listed_now(path)) if path.is_dir() else digest(path).md5
+def content_hash(path: Path, recorded: Iterable[Digest] = ()) -> str:
+    """The hash under which DVC records a file, or a folder: the MD5 of its listing and `.dir`.
+
+    Of files whose pair of hashes is `recorded`, the other one is taken, which need not be taken twice then.
+    """
+    return _hash_of_listing(_listed_now(path, recorded)) if path.is_dir() else md5_of_file(path, recorded)
 
 
-def _listed_now(folder: Path) -> dict[str, str]:
-    return {file.relative_to(folder).as_posix(): digest(file).md5 for file in files_in(folder)}
+def _listed_now(folder: Path, recorded: Iterable[Digest] = ()) -> dict[str, str]:
+    files = files_in(folder)
+    md5s = md5s_of_files(files, partial(md5_of_file, recorded=recorded))
+    return {file.relative_to(folder).as_posix(): md5 for file, md5 in zip(files, md5s, strict=True)}
 
 
 def files_in(folder: Path) -> list[Path]:
     """The files of a folder that DVC counts, which are those that `.dvcignore` does not name."""
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - most verbs ask for no folder
+
     ignored = GitIgnoreSpec.from_lines((read_workspace(Path(".dvcignore")) or b"").decode().splitlines())
     return sorted(file for file in folder.rglob("*") if file.is_file() and not ignored.match_file(file.as_posix()))
 
