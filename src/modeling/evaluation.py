@@ -36,6 +36,7 @@ from record.parameters import Parameters
 from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
 
 Rows = list[dict[str, Any]]
+Features = pd.DataFrame | np.ndarray  # raw, or encoded
 
 MAIN = {"classification": "balanced_accuracy", "regression": "r2"}
 PLAIN = {"classification": "accuracy", "regression": "neg_mean_absolute_error"}  # which any group of rows has
@@ -49,6 +50,7 @@ CURVE_POINTS = 200  # as many as a plot can show
 SCATTER_POINTS = 1000
 IMPORTANCE_ROWS = 10_000  # rows for each shuffle; more would not change the picture, only the wait
 IMPORTANCE_REPEATS = 10
+CHECKED_ROWS = 1000  # of a fold, by which it is seen whether a score is defined
 TRAINING_ROWS = 10_000  # that the score on the rows that were learned from is taken of
 FEW_NUMBERS = 10  # different ones, up to which a group is one of them; more are cut at their quartiles
 MISSING = "(missing)"
@@ -79,16 +81,18 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         check_scores(main, baseline, *known, parts)
         folds = cross_validate(pipeline, *known, parts, main)
         model = fitted(pipeline, *known)
-        scores, chance = ({main.name: main(of, *unseen)} | score(of, *unseen, task) for of in (model, baseline))
+        estimator, encoded = model[-1:], (model[:-1].transform(unseen[0]), unseen[1])  # encoded once for all scores
+        scores = {main.name: main(estimator, *encoded)} | score(estimator, *encoded, task)
+        chance = {main.name: main(baseline, *unseen)} | score(baseline, *unseen, task)
         plots = {
-            "predictions.csv": prediction_rows(model, *unseen, task),
-            "errors.csv": error_rows(model, *unseen, task),
+            "predictions.csv": prediction_rows(estimator, *encoded, task),
+            "errors.csv": error_rows(estimator, *encoded, task),
             "importance.csv": importance_rows(model, *unseen, main, settings.seed),
         }
         some = evenly(len(train), TRAINING_ROWS)
         training = main(model, known[0].iloc[some], known[1][some])
         scorers = {scorer.name: scorer for scorer in (main, Scorer.named(PLAIN[task]))}.values()
-        slices = {name: slice_scores(model, *unseen, of, scorers) for name, of in groups.items()}
+        slices = {name: slice_scores(estimator, *encoded, of, scorers) for name, of in groups.items()}
     summary = summarise(main.name, folds, scores, chance) | ({"slices": slices} if slices else {})
     found = Scores(main.name, scores[main.name], folds, training, chance[main.name])
     pitfalls = list(score_pitfalls(found, unseen[1].tolist(), data.task))
@@ -118,14 +122,14 @@ class Scorer:
     """The main score: scikit-learn's scorer and its name. Higher is better."""
 
     name: str
-    of: Callable[[Pipeline, pd.DataFrame, np.ndarray], float]
+    of: Callable[[Pipeline, Features, np.ndarray], float]
 
     @classmethod
     def named(cls, name: str) -> Self:
         """The scorer that scikit-learn calls so."""
         return cls(name, metrics.get_scorer(name))
 
-    def __call__(self, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> float:
+    def __call__(self, model: Pipeline, features: Features, target: np.ndarray) -> float:
         """The score of a fitted model on some rows.
 
         Raises:
@@ -166,7 +170,7 @@ def scorers_for(task: str) -> list[str]:
     return [name for name in names if name.startswith(OF_NUMBERS) == (task == "regression")]
 
 
-def score_or_none(scorer: Scorer, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> float | None:
+def score_or_none(scorer: Scorer, model: Pipeline, features: Features, target: np.ndarray) -> float | None:
     """The score of a model on some rows; None where these rows or this model do not have one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -178,11 +182,19 @@ def score_or_none(scorer: Scorer, model: Pipeline, features: pd.DataFrame, targe
 
 def check_scores(main: Scorer, baseline: Pipeline, features: pd.DataFrame, target: np.ndarray, folds: Folds) -> None:
     """Refuse folds on whose rows not even the baseline has the score, such as the area of one class, or R² of a row."""
-    scores = (score_or_none(main, baseline, features.iloc[rows], target[rows]) for _, rows in folds)
+    some = (representative(target, rows) for _, rows in folds)
+    scores = (score_or_none(main, baseline, features.iloc[rows], target[rows]) for rows in some)
     undefined = sum(score is None for score in scores)
     place = f"params.yaml: train.metric: '{main.name}' is not defined on {undefined} of {len(folds)} folds"
     way = "take fewer train.folds, another prepare.split or another metric"
     refuse_if([f"{place}, whose rows are too few or of too few classes; {way}"] if undefined else [])
+
+
+def representative(target: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Of some rows a few, with each class or both ends of the numbers, of which a score is defined if it is of all."""
+    first = np.unique(target[rows], return_index=True)[1]
+    chosen = {*first[evenly(len(first), CHECKED_ROWS)].tolist(), *evenly(len(rows), CHECKED_ROWS)}
+    return np.asarray(rows[sorted(chosen)])
 
 
 @contextmanager
@@ -216,7 +228,7 @@ def fit_baseline(features: pd.DataFrame, target: np.ndarray, task: str) -> Pipel
     return Pipeline([("model", dummy)]).fit(features, target)
 
 
-def score(model: Pipeline, features: pd.DataFrame, target: np.ndarray, task: str) -> dict[str, float]:
+def score(model: Pipeline, features: Features, target: np.ndarray, task: str) -> dict[str, float]:
     """The usual scores of a fitted model; log loss only of one that has probabilities."""
     predicted = model.predict(features)
     scores = {of.__name__.removesuffix("_score"): float(of(target, predicted)) for of in SCORES[task]}
@@ -234,7 +246,7 @@ def one_hot(target: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.asarray(target[:, None] == classes[None, :], dtype=int)
 
 
-def class_scores(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
+def class_scores(model: Pipeline, features: Features) -> np.ndarray:
     """How strongly the model favours each class (rows by classes): probabilities, margins, or its bare decisions."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(features))
@@ -269,14 +281,14 @@ def quarters(column: pa.ChunkedArray, quartiles: list[float]) -> list[str]:
 
 
 def slice_scores(
-    model: Pipeline, features: pd.DataFrame, target: np.ndarray, groups: list[str], scorers: Iterable[Scorer]
+    model: Pipeline, encoded: np.ndarray, target: np.ndarray, groups: list[str], scorers: Iterable[Scorer]
 ) -> dict[str, dict[str, float | None]]:
     """The rows of each group and their scores; null where a group lacks what a score takes, such as two classes."""
     found: dict[str, dict[str, float | None]] = {}
     for group in sorted(set(groups)):
         rows = np.flatnonzero(np.asarray(groups, dtype=object) == group)
-        part = features.iloc[rows], target[rows]
-        found[group] = {"rows": len(rows)} | {of.name: score_or_none(of, model, *part) for of in scorers}
+        found[group] = {"rows": len(rows)}
+        found[group] |= {of.name: score_or_none(of, model, encoded[rows], target[rows]) for of in scorers}
     return found
 
 
@@ -290,7 +302,7 @@ def summarise(main: str, folds: list[float], test: dict[str, float], baseline: d
     }
 
 
-def prediction_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray, task: str) -> Rows:
+def prediction_rows(model: Pipeline, features: Features, target: np.ndarray, task: str) -> Rows:
     """Predicted against actual: for classes how often each pair occurred, for numbers a point for each row."""
     predicted = model.predict(features)
     if task == "regression":
@@ -301,7 +313,7 @@ def prediction_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray,
     return [{"actual": one, "predicted": other, "rows": pairs[one, other]} for one in classes for other in classes]
 
 
-def error_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray, task: str) -> Rows:
+def error_rows(model: Pipeline, features: Features, target: np.ndarray, task: str) -> Rows:
     """Where the model errs: for classes the ROC and the precision-recall curve, for numbers the residuals."""
     if task == "regression":
         points = prediction_rows(model, features, target, task)

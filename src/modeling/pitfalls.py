@@ -14,7 +14,7 @@ from modeling.checks import why_left_out
 from modeling.reading import Raw, spellings_read_as_missing
 from modeling.spellings import MISSING, folded
 from modeling.split import to_mask
-from modeling.table import feature_names, has_few_values, kind_of, kinds_of
+from modeling.table import feature_names, has_few_values, kind_of, kinds_of, mean_words
 from record.notes import Pitfall
 from record.parameters import Data, Parameters
 from record.problem import rows_of
@@ -92,8 +92,7 @@ def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[Pitfall]:
     values, text = column.drop_null(), ""
     if len(values) >= 3 and pa.types.is_string(column.type):
         different = pc.count_distinct(values).as_py()
-        is_short = pc.mean(pc.count_substring_regex(values, r"\S+")).as_py() < WORDS
-        if is_short and different >= ALIKE * len(values):
+        if different >= ALIKE * len(values) and mean_words(values) < WORDS:
             shown = "every value is" if different == len(values) else f"{different:,} of {len(values):,} values are"
             text = f"column '{name}': {shown} different; if it is an identifier, add it to data.drop"
     elif len(values) >= 3 and pa.types.is_integer(column.type) and column.null_count == 0:
@@ -223,8 +222,12 @@ def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[Pitfall]:
 
     Where the columns have fewer combinations of values than there are rows, rows repeat by nature.
     """
-    values = [pc.count_distinct(column).as_py() for column in train.columns]
-    if prod(max(1, count) for count in values) <= len(train) + len(test):
+    rows = len(train) + len(test)
+    for part in (evenly(train, SAMPLE // 10), train):  # a few rows mostly show that there are combinations enough
+        values = [pc.count_distinct(column).as_py() for column in part.columns]
+        if prod(max(1, count) for count in values) > rows:
+            break
+    else:
         return
     tested = len(test)
     finest = train.column_names[int(np.argmax(values))]  # in which few rows of one part have a value of the other

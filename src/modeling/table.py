@@ -120,8 +120,15 @@ def kinds_of(table: pa.Table, data: Data) -> dict[str, Kind]:
 def _kind_of_text(name: str, table: pa.Table, data: Data) -> Kind:
     if name in data.types:
         return "text" if data.types[name] == "text" else "category"
-    words = pc.mean(pc.count_substring_regex(table[name], r"\S+")).as_py() or 0
-    return "text" if words >= WORDS and not has_few_values(table[name]) else "category"
+    return "text" if not has_few_values(table[name]) and mean_words(table[name]) >= WORDS else "category"
+
+
+def mean_words(column: pa.ChunkedArray) -> float:
+    """The mean number of words in the values of text; each value is looked at once, however often it occurs."""
+    values, counts = pc.value_counts(column.drop_null()).flatten()
+    words = pc.count_substring_regex(values, r"\S+")
+    total: int = pc.sum(pc.multiply(words, counts)).as_py() or 0
+    return total / max(1, len(column.drop_null()))
 
 
 def has_few_values(column: pa.ChunkedArray) -> bool:
@@ -169,11 +176,17 @@ def to_frame(table: pa.Table) -> "pd.DataFrame":
             case "date":
                 columns[field.name] = column.to_numpy()
             case _:
-                values = pd.Series(column.to_pylist(), dtype=object)
-                columns[field.name] = values.where(column.is_valid().to_numpy(), float("nan"))
+                columns[field.name] = pd.Series(to_objects(column), dtype=object)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
 def to_target(column: pa.ChunkedArray) -> np.ndarray:
     """The target as scikit-learn takes it: numbers and booleans as such, text as objects."""
-    return np.asarray(column.to_pylist(), dtype=object) if kind_of(column.type) == "category" else column.to_numpy()
+    return to_objects(column) if kind_of(column.type) == "category" else column.to_numpy()
+
+
+def to_objects(column: pa.ChunkedArray) -> np.ndarray:
+    """Text or booleans as Python objects, NaN where missing; rows of one value share one object."""
+    encoded = column.dictionary_encode().combine_chunks()
+    values = np.array([*encoded.dictionary.to_pylist(), float("nan")], dtype=object)
+    return np.asarray(values[encoded.indices.fill_null(len(values) - 1).to_numpy()])
