@@ -114,9 +114,11 @@ def append(path: Path, content: bytes = b"\n") -> None:
 
 
 def recipe(title: str) -> str:
-    """The shell commands of the recipe that begins with this title in bold, in the README or in docs/recipes.md."""
-    pages = README + (CHECKOUT / "docs/recipes.md").read_text(encoding="utf-8")
-    section = pages.partition(f"**{title}")[2].partition("\n**")[0]
+    """The shell commands below this title, in bold or as a heading, in the README or a page of docs/."""
+    pages = [README, *(path.read_text(encoding="utf-8") for path in sorted(CHECKOUT.glob("docs/*.md")))]
+    (section,) = re.findall(
+        rf"^(?:\*\*|## ){re.escape(title)}\b(.*?)(?=\n\*\*|\n## |\Z)", "\n".join(pages), re.MULTILINE | re.DOTALL
+    )
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL))
 
 
