@@ -1,6 +1,6 @@
 """New rows for a model: files of every format that `prepare` reads, in batches, each column as training had it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from record.notes import Feature
 from record.parameters import Data, Kind
 from record.problem import Problem, refuse_if, say
 
-BATCH = 64 * 1024  # rows that are scored at a time
-BLOCK = 16 * 1024 * 1024  # bytes of a text file; no row may be larger
+BATCH = 32 * 1024  # rows that are scored at a time
+BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead; no row may be larger
 
 
 def read_batches(path: Path, manifest: Manifest) -> Iterator[tuple[pa.Table, pa.Table]]:
@@ -61,7 +61,19 @@ def text_batches(path: Path, data: Data) -> Iterator[pa.Table]:
     options = text_options(path, data, largest=BLOCK)
     options["convert_options"].column_types = dict.fromkeys(names_in(path, data), pa.string())
     with opened(path, data.csv) as stream:
-        yield from (pa.Table.from_batches([batch]) for batch in pa.csv.open_csv(stream, **options) if len(batch))
+        yield from gathered(pa.csv.open_csv(stream, **options))
+
+
+def gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Small batches as fewer ones of at least `BATCH` rows, but for the last, since each has a price to score."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting += [batch] if len(batch) else []
+        if sum(map(len, waiting)) >= BATCH:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def names_in(path: Path, data: Data) -> list[str]:
@@ -89,8 +101,10 @@ def batches_in(file: Path) -> Iterator[pa.Table]:
             stored = (pa.Table.from_batches([reader.get_batch(k)]) for k in range(reader.num_record_batches))
             yield from (rows.slice(start, BATCH) for rows in stored for start in range(0, len(rows), BATCH))
         return
-    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        yield from (pa.Table.from_batches([batch]) for batch in parquet.iter_batches(BATCH) if len(batch))
+    # With Arrow's defaults, all row groups are read ahead, and memory grows with the file.
+    with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
+        batches = parquet.iter_batches(BATCH, use_threads=False)
+        yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
 
 
 def name_unused(names: list[str], features: list[Feature]) -> None:

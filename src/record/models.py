@@ -5,6 +5,7 @@ DVC's cache to the very object that is recorded, and nothing is unpickled.
 """
 
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -177,7 +178,7 @@ def write_package(folder: Path, model: Path, manifest: Manifest, requirements: b
     current = folder / MODEL
     if not current.is_file() or digest(current).sha256 != expected:
         with replacing(current) as part:
-            part.write_bytes(model.read_bytes())
+            shutil.copyfile(model, part)
             if digest(part).sha256 != expected:
                 raise Problem(f"{model}: changed while it was being packaged; run dvc repro again")
     write(folder / REQUIREMENTS, requirements)
@@ -211,7 +212,7 @@ def _bring_back(model: Path, md5: str) -> None:
     """Copy a model from DVC's cache where `dvc exp run` has removed it, since nothing tracked it when that began."""
     if not os.path.lexists(model) and cached(md5).is_file():
         with replacing(model) as part:
-            part.write_bytes(cached(md5).read_bytes())
+            shutil.copyfile(cached(md5), part)
 
 
 def pointer_of(manifest: Manifest) -> bytes:
