@@ -14,4 +14,5 @@ def purl(name: str, version: str) -> str:
 def url_of(place: str) -> str:
     """A place as a URL, also one that Git and SSH write as `user@host:path`; what no URL can have is escaped."""
     short_form = re.fullmatch(r"([^/:\\]{2,}):(?!//)(.+)", place)
-    return quote(f"ssh://{short_form[1]}/{short_form[2].lstrip('/')}" if short_form else place, safe=ALLOWED)
+    url = f"ssh://{short_form[1]}/{short_form[2].lstrip('/')}" if short_form else place
+    return quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", url), safe=ALLOWED)
