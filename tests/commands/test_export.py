@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement, statement_pb2
 from jsonschema import Draft202012Validator
 from keys import TEXT, strict, write_key
-from projects import PACKAGE, VERSION, Project, append
+from projects import CHECKOUT, PACKAGE, VERSION, Project, append
 from tables import PENGUINS, RIDGE, dumped, make_parameters, reseal, seal, write_package_of
 
 from commands import export
@@ -151,6 +152,7 @@ Torch_Geometric==2.1+cpu ; python_full_version >= '3.11' and sys_platform == 'li
 pywin32==312 ; sys_platform == 'win32'
 pexpect==4.9.0 ; os_name == 'posix'  # a comment; of two parts
 old==1.0 ; python_version < '3.11'
+new==1.0 ; python_full_version >= '3.13.1' and implementation_name == 'cpython'
 arm==1.0 ; platform_machine == 'arm64' or platform_system == 'Darwin'
 """.format("0" * 64)
 COMMON = {"pkg:pypi/numpy@2.4.6", "pkg:pypi/joblib@1.6.0"}
@@ -162,7 +164,7 @@ LINUX = {"pkg:pypi/torch-geometric@2.1%2Bcpu", "pkg:pypi/pexpect@4.9.0"}
     ("platform", "python", "purls"),
     [
         ("Linux-x86_64", "3.11.7", LINUX),
-        ("Windows-AMD64", "3.13.1", {"pkg:pypi/pywin32@312"}),
+        ("Windows-AMD64", "3.13.1", {"pkg:pypi/pywin32@312", "pkg:pypi/new@1.0"}),
         ("Darwin-arm64", "3.10.2", {"pkg:pypi/arm@1.0", "pkg:pypi/old@1.0", "pkg:pypi/pexpect@4.9.0"}),
     ],
 )
@@ -521,6 +523,20 @@ def test_a_released_version_is_exported_from_the_remote_by_name_tag_and_after_th
     assert parts_of(LAYOUT)[2][MODEL] == model
     assert json.loads(named)["digest"] in told
     assert moved_on.run("git status --porcelain exports").stdout == ""
+
+
+def test_the_commands_of_the_page_do_what_it_says(project: Project) -> None:
+    page = (CHECKOUT / "docs/exports.md").read_text(encoding="utf-8")
+    writes, _, compares, inspects, *_ = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    project.type(writes)
+
+    written = sorted(path.name for path in (project.path / "exports").iterdir())
+    assert written == ["penguins-v1.0.0-oci", "penguins.cdx.json", "penguins.slsa.json"]
+    assert project.run("git status --porcelain").stdout == ""
+    if shutil.which("jq"):
+        assert project.type(compares).stdout.count(": OK") == 4
+    if shutil.which("skopeo"):
+        assert "penguins" in project.type(inspects.splitlines()[0]).stdout
 
 
 def test_where_nobody_has_the_model_the_command_that_is_named_makes_it_again(own: Project) -> None:
