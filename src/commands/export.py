@@ -42,17 +42,20 @@ def run(version: str, form: str, output: Path | None = None) -> Result:
     if form == OCI:
         layout, target = oci.layout(manifest, package), output or FOLDER / f"{manifest.name}-{manifest.version}-oci"
         write_layout(target, layout, found, manifest)
-        image = f"{manifest.name}:{manifest.version}"
-        copy = f"skopeo copy oci:{target.as_posix()}:{manifest.version} docker://registry.example.org/{image}"
-        return Result(
-            facts | {"path": target.as_posix(), "digest": layout.digest}, [f"{target}: {layout.digest}; {copy}"]
-        )
+        facts |= {"path": target.as_posix(), "digest": layout.digest}
+        return Result(facts, [f"{target}: {layout.digest}; {copy_command(target, manifest)}"])
     document = DOCUMENTS[form](manifest, package)
     text = json.dumps(document, indent=2)
     if output is None:
         return Result(document, text.splitlines())
     write_document(output, f"{text}\n".encode())
     return Result(facts | {"path": output.as_posix()}, [f"{output}: {form} of {manifest.name} {manifest.version}"])
+
+
+def copy_command(target: Path, manifest: Manifest) -> str:
+    """What brings a layout to a registry."""
+    image = f"registry.example.org/{manifest.name}:{manifest.version}"
+    return f"skopeo copy oci:{target.as_posix()}:{manifest.version} docker://{image}"
 
 
 def read(version: Version) -> tuple[Manifest, Package]:
@@ -64,9 +67,8 @@ def read(version: Version) -> tuple[Manifest, Package]:
     package.digests[models.MODEL] = Digest(model.size, model.md5, model.sha256)
     problems = [*models.check_package(package, version.name)[1], *check_signature(package)[1], *check_names(manifest)]
     if problems:
-        raise Problem(
-            *problems, f"python src/lineage.py verify {version.commit or version.name} says what else is wrong"
-        )
+        verify = f"python src/lineage.py verify {version.commit or version.name}"
+        raise Problem(*problems, f"{verify} says what else is wrong")
     return manifest, package
 
 
