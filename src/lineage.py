@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("Put a version's bytes back under models/: from the cache, the remote, or by rebuilding.", "v1.0.0"),
     "sign": ("Sign a package with a key of yours, in the form of OpenSSF Model Signing.", "v1.0.0 --key key.pem"),
     "release": ("Freeze the current version under a Git tag, once HEAD holds all that made it.", ""),
+    "export": ("Write a version as CycloneDX, SLSA provenance or an OCI layout.", "v1.0.0 --format cyclonedx"),
     "rebuild": ("Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0"),
     "contract": ("Draft data/contract.yaml, which says what the raw table must be like, from a snapshot.", ""),
 }
@@ -40,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog = f"example: python src/lineage.py {verb} {example}".rstrip()
         verbs[verb] = subparsers.add_parser(verb, help=does, description=does, epilog=epilog)
         verbs[verb].add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
-    for verb in ("show", "restore", "sign", "rebuild"):
+    for verb in ("show", "restore", "sign", "export", "rebuild"):
         verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
     also = "also those of Git's history alone"
     verbs["list"].add_argument("--all", dest="everywhere", action="store_true", help=also)
@@ -60,6 +61,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     attest = "sign what came out, whichever it is, into attestations/"
     verbs["rebuild"].add_argument("--attest", action="store_true", help=attest)
+    forms = "a bill of materials, provenance, or what a registry of containers takes"
+    verbs["export"].add_argument(
+        "--format", dest="form", choices=("cyclonedx", "slsa", "oci"), required=True, help=forms
+    )
+    place = "where to write it, by default stdout, and for oci a folder of exports/"
+    verbs["export"].add_argument("--output", metavar="PATH", type=Path, help=place)
     for verb in ("sign", "rebuild"):
         private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
         verbs[verb].add_argument("--key", metavar="PEM", type=Path, required=verb == "sign", help=private)

@@ -11,11 +11,15 @@ from tables import seal
 
 from lineage import VERBS, make_parser
 
-YES = ["list", "list --all", "show v1.0.0", "show forest", "verify v1.1.0", "diff v1.1.0 worse", f"trace {OLDER}"]
+YES = [
+    *("list", "list --all", "show v1.0.0", "show forest", "verify v1.1.0", "diff v1.1.0 worse", f"trace {OLDER}"),
+    "export v1.0.0 --format slsa",
+]
 UNKNOWN = "is not a version, revision or experiment; "
 CANNOT_BE_ANSWERED = [
     ("show v9.9.9", f"'v9.9.9' {UNKNOWN}known: forest, "),
     ("diff v1.0.0 v1.0.1", f"'v1.0.1' {UNKNOWN}did you mean 'v1.0.0'?"),
+    ("export v1.0.1 --format slsa", f"'v1.0.1' {UNKNOWN}did you mean 'v1.0.0'?"),
     ("restore V1.0.0", f"'V1.0.0' {UNKNOWN}did you mean 'v1.0.0'?"),
     ("rebuild v1.0.1", f"'v1.0.1' {UNKNOWN}did you mean 'v1.0.0'?"),
     ("trace nothing", "'nothing' is not a file, hash (at least 7 digits), commit, experiment or path in Git's history"),

@@ -7,7 +7,7 @@ differs is not about the package. A manifest that differs in `run` alone, which 
 import hashlib
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field, ValidationError
 
+from commands.exports.addresses import purl, url_of
 from commands.versions import Version
 from record import bundles, git, models
 from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, fingerprint_of
@@ -128,28 +129,37 @@ def statement_of(
     """What came out of a rebuild of a version in a scratch clone, as SLSA provenance."""
     made = models.read_manifest_of(clone / version.folder)
     expected = expected_files(version)
+    details = {
+        "builder": {"id": f"urn:sha256:{fingerprint}", "version": _machine(made)},
+        "metadata": {"startedOn": started, "finishedOn": now()},
+        "byproducts": [
+            {"uri": outcome.path, "annotations": {"identical": outcome.identical, "cause": outcome.cause}}
+            for outcome in outcomes
+        ],
+    }
+    files = dict(made_files(version, clone, outcomes, expected))
+    return statement(made, files, [repository(str(version.commit), git.remote())], details, expected=expected)
+
+
+def statement(
+    made: Manifest, files: Mapping[str, str], sources: list[dict[str, Any]], details: dict[str, Any], **parameters: Any
+) -> dict[str, Any]:
+    """SLSA provenance of a run of the pipeline: the files that came out (name → SHA-256), and all that it used."""
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [_descriptor(name, sha256) for name, sha256 in made_files(version, clone, outcomes, expected)],
+        "subject": [descriptor(name, sha256=sha256) for name, sha256 in files.items()],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {
-                    "package": f"{made.name}@{version.name}",
-                    "expected": expected,
+                    "package": f"{made.name}@{made.version}",
+                    **parameters,
                     "params": made.params.model_dump(),
                 },
-                "resolvedDependencies": list(_dependencies(version, made)),
+                "resolvedDependencies": [*sources, *_dependencies(made)],
             },
-            "runDetails": {
-                "builder": {"id": f"urn:sha256:{fingerprint}", "version": _machine(made)},
-                "metadata": {"startedOn": started, "finishedOn": now()},
-                "byproducts": [
-                    {"uri": outcome.path, "annotations": {"identical": outcome.identical, "cause": outcome.cause}}
-                    for outcome in outcomes
-                ],
-            },
+            "runDetails": details,
         },
     }
 
@@ -174,18 +184,22 @@ def made_files(
             yield name, digest(clone / path).sha256
 
 
-def _descriptor(name: str, sha256: str) -> dict[str, Any]:
-    return {"name": name, "digest": {"sha256": sha256}}
+def descriptor(name: str, **digest: str) -> dict[str, Any]:
+    """A file by its content."""
+    return {"name": name, "digest": digest}
 
 
-def _dependencies(version: Version, made: Manifest) -> Iterator[dict[str, Any]]:
-    """The commit, the data and the packages that a rebuild used."""
-    remote = git.remote()
-    place = {"uri": f"git+{remote}@{version.commit}"} if remote else {}
-    yield place | {"name": "repository", "digest": {"gitCommit": version.commit}}
-    yield from (_descriptor(entry.path, entry.sha256) for entry in made.inputs)
-    yield _descriptor(models.REQUIREMENTS, made.environment.requirements_sha256)
-    yield from ({"uri": f"pkg:pypi/{name}@{number}"} for name, number in made.environment.packages.items())
+def repository(commit: str, remote: str | None) -> dict[str, Any]:
+    """The commit that holds the code, with the address to get it from, if there is one."""
+    place = {"uri": f"git+{url_of(remote)}@{commit}"} if remote else {}
+    return place | descriptor("repository", gitCommit=commit)
+
+
+def _dependencies(made: Manifest) -> Iterator[dict[str, Any]]:
+    """The data and the packages that a run used."""
+    yield from (descriptor(entry.path, sha256=entry.sha256) for entry in made.inputs)
+    yield descriptor(models.REQUIREMENTS, sha256=made.environment.requirements_sha256)
+    yield from ({"uri": purl(name, number)} for name, number in made.environment.packages.items())
 
 
 def _machine(made: Manifest) -> dict[str, str]:

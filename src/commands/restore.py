@@ -82,25 +82,39 @@ def refuse_to_lose(source: Version, manifest: Manifest) -> None:
 @contextmanager
 def whole_model(source: Version, manifest: Manifest, fresh_env: bool) -> Iterator[Path]:
     """A whole copy of the model: what is there already, what DVC's cache or remote has, or what a rebuild makes."""
+    with ExitStack() as stack:
+        try:
+            model = stack.enter_context(kept_model(source, manifest))
+        except Problem as problem:
+            say(f"{problem}; rebuilding it")
+            model = _rebuild(stack, source, source.folder / models.MODEL, manifest.model.sha256, fresh_env)
+        yield model
+
+
+@contextmanager
+def kept_model(source: Version, manifest: Manifest) -> Iterator[Path]:
+    """The bytes of a model as they are recorded, where they are kept: in models/, in DVC's cache, or in its remote.
+
+    Raises:
+        Problem: when they are not kept, or the remote cannot be asked.
+    """
     path, sha256 = source.folder / models.MODEL, manifest.model.sha256
     if path.is_file() and digest(path).sha256 == sha256:
         yield path
         return
-    damaged = tracking.cached(manifest.model.md5)
-    if damaged.is_file() and digest(damaged).sha256 != sha256:  # DVC would hand it out as it is
-        say(f"{damaged}: is not what its name says; removed, to be fetched again")
-        damaged.unlink()
-    with ExitStack() as stack:
-        yield _fetch(stack, source, path, sha256) or _rebuild(stack, source, path, sha256, fresh_env)
-
-
-def _fetch(stack: ExitStack, source: Version, path: Path, sha256: str) -> Path | None:
-    try:
-        model = stack.enter_context(fetched(path, str(source.commit)))
-    except Problem as problem:
-        say(f"{problem}; rebuilding it")
-        return None
-    return model if digest(model).sha256 == sha256 else None
+    cached = tracking.cached(manifest.model.md5)
+    if cached.is_file() and (found := digest(cached)).sha256 == sha256:
+        yield cached
+        return
+    if cached.is_file() and found.md5 != manifest.model.md5:  # DVC would hand it out as it is
+        say(f"{cached}: is not what its name says; removed, to be fetched again")
+        cached.unlink()
+    if source.commit is None:
+        raise Problem(f"{path}: DVC's cache does not have it, and no commit records it")
+    with fetched(path, source.commit) as model:
+        if digest(model).sha256 != sha256:
+            raise Problem(f"{path}: what DVC has of commit {source.commit} is not what {models.MANIFEST} records")
+        yield model
 
 
 def _rebuild(stack: ExitStack, source: Version, path: Path, sha256: str, fresh_env: bool) -> Path:
