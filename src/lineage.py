@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("Say which versions there are, what they scored, from which data and code, in which state.", "--all"),
     "show": ("Show the whole chain of one version, from raw data to model.", "v1.0.0"),
     "verify": ("Check that packages are what they say; name each problem.", "v1.0.0"),
+    "card": ("Print a version's model card: Markdown, with the head that Hugging Face's hub reads.", "v1.0.0"),
     "deployed": (
         "Say which version is, or was on a day, in prod or in any other stage of GTO's.",
         "prod --on 2026-03-01",
@@ -44,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog = f"example: python src/lineage.py {verb} {example}".rstrip()
         verbs[verb] = subparsers.add_parser(verb, help=does, description=does, epilog=epilog)
         verbs[verb].add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
-    for verb in ("show", "restore", "sign", "rebuild"):
+    for verb in ("show", "card", "restore", "sign", "rebuild"):
         verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
     also = "also those of Git's history alone"
     verbs["list"].add_argument("--all", dest="everywhere", action="store_true", help=also)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ENVIRONMENT
-from projects import Project, built_once
+from projects import Project, built_once, recipe
 
 from commands import deployed, show
 from commands.deployments import Event, deployments_of, during, lasting, replay, words
@@ -197,6 +197,12 @@ def test_a_stage_or_a_day_that_is_none_cannot_be_answered(life: Project, asked: 
     assert done.stderr.startswith(f"error: {said}")
 
 
+def test_the_recipe_works_as_it_stands(own: Project) -> None:
+    said = own.type(recipe("Say what is in production"))
+
+    assert said.stdout.splitlines()[-1].startswith("prod  v1.0.0  since ")
+
+
 @pytest.mark.usefixtures("life")
 def test_list_and_show_say_where_a_version_is_and_was() -> None:
     listed = list_versions(everywhere=True)
@@ -303,7 +309,7 @@ def test_tags_that_say_nothing_of_a_stage_are_passed_over(own: Project) -> None:
 
 def test_a_commit_without_a_version_goes_by_its_hash(living: Project) -> None:
     older = living.run("git for-each-ref --format=%(objectname) refs/exps/**/older").stdout.strip()
-    gto(life, "assign penguins {older} --stage lab --sr", DAY.format("03-05"))
+    gto(living, f"assign penguins {older} --stage lab --sr", DAY.format("03-05"))
 
     assert living.ask("deployed lab").stdout == f"lab  {older[:8]}  since 2026-03-05T00:00:00Z\n"
     assert [fact["deployed"] for fact in list_versions(everywhere=True).facts if fact["experiment"] == "older"] == [
