@@ -4,7 +4,6 @@ It says what the manifest records, and what people wrote into the section `card`
 commit. What they left empty is "not stated". It claims nothing beyond that.
 """
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,20 +11,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
 from commands import markdown
+from commands.hub import Score, head_of, number, scores_of, yaml_lines
 from commands.markdown import code, text
 from commands.result import Result
 from commands.show import code_words, feature_row
-from commands.versions import Version, commits_holding, find_version, release_commits, version_made_in
+from commands.versions import Version, commits_holding, find_version, holds, version_made_in
 from commands.witnesses import hear
-from record import models
+from record import git, models
 from record.comparison import flatten, short, word
-from record.manifest import Manifest, OldManifest
+from record.manifest import Manifest, Model, OldManifest
 from record.notes import PREPARED
 from record.parameters import Card, read_card, read_parameters
 from record.problem import Problem, printable, say
@@ -40,37 +35,8 @@ TITLES = {
     "contact": "Contact",
 }
 BASELINE = {"classification": "predicts the share of each class", "regression": "predicts the mean"}
+PLAIN = re.compile(r"\w[\w./-]{,200}", re.ASCII)  # as a path can be typed without quotes
 MOST = 20  # classes that are named one by one
-KNOWN_LICENSES = """
-afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0
-cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0
-cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0
-cdla-sharing-1.0 ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 gfdl gpl gpl-2.0 gpl-3.0 isc lgpl lgpl-2.1
-lgpl-3.0 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openrail osl-3.0 pddl postgresql unlicense wtfpl zlib
-"""  # to the hub, which takes any other by its name
-
-
-class Numbers(RoundTripRepresenter):
-    """Writes numbers as YAML 1.1 knows them too, to whose readers `1e-07` is a text."""
-
-    def represent_number(self, value: float) -> ScalarNode:
-        """A finite number, with a point."""
-        plain = repr(value)
-        return self.represent_scalar("tag:yaml.org,2002:float", plain if "." in plain else plain.replace("e", ".0e"))
-
-
-Numbers.add_representer(float, Numbers.represent_number)
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric on the test part, and of the main one its mean and spread over the folds."""
-
-    name: str
-    test: float
-    baseline: float | None = None
-    mean: float | None = None
-    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,14 +64,17 @@ def run(version: str) -> Result:
 
 
 def source_of(version: Version, manifest: Manifest) -> Source:
-    """Where to take a version from: its release, or the commit that a person named, or one that holds it."""
-    content = manifest.to_bytes()
-    commit = version.commit or next(commits_holding(version, content), None)
-    is_released = commit is not None and commit in release_commits(version)
-    held_here = version.read(version.folder / models.MANIFEST) == content and version.commit is None
-    name = version.name if is_released or held_here or commit is None else commit
-    tag = models.release_tag(manifest) if is_released else None
-    return Source(name, commit, tag, commit is not None and version_made_in(commit) == version.name)
+    """Where to take a version from: by its name, if that leads to this very manifest, or else from a commit."""
+    content, tag = manifest.to_bytes(), models.release_tag(manifest)
+    first = next(commits_holding(version), None)
+    is_first = first is None or holds(first, version.folder, content)
+    commit = version.commit or (first if is_first else next(commits_holding(version, content), None))
+    return Source(
+        name=version.name if is_first or commit is None else commit,
+        commit=commit,
+        tag=tag if holds(git.commit_of(f"refs/tags/{tag}"), version.folder, content) else None,
+        is_made_here=commit is not None and version_made_in(commit) == version.name,
+    )
 
 
 def where_said(version: Version, source: Source) -> str:
@@ -128,63 +97,6 @@ def statements(place: str) -> tuple[Card, str]:
         say(f"note: {short(place)} has no card of its own, so what {PARAMETERS} says now is shown")
         return now, PARAMETERS.as_posix()
     return then, place
-
-
-def head_of(manifest: Manifest, card: Card) -> dict[str, Any]:
-    """What Hugging Face's hub reads of a card."""
-    task = f"tabular-{manifest.model.task}"
-    names = [Path(entry.path).name for entry in manifest.inputs]
-    dataset = {
-        "name": printable(", ".join(names)) or "unknown",
-        "type": slug("-".join(Path(name).stem for name in names)),
-        "split": "test",
-        "args": {"sha256": [entry.sha256 for entry in manifest.inputs]},
-    }
-    metrics = [{"type": printable(s.name), "name": printable(s.name), "value": s.test} for s in scores_of(manifest)]
-    result = {"task": {"type": task, "name": printable(manifest.model.target)}, "dataset": dataset, "metrics": metrics}
-    return {
-        "library_name": "sklearn",
-        "pipeline_tag": task,
-        **license_of(card.license),
-        "tags": ["sklearn", task, "dvc"],
-        "model-index": [{"name": printable(manifest.name), "results": [result] if metrics else []}],
-    }
-
-
-def license_of(said: str) -> dict[str, str]:
-    """A licence as the hub takes it: one that it knows, or else by name, with its address where one is given."""
-    if not said:
-        return {}
-    if said.casefold() in KNOWN_LICENSES.split():
-        return {"license": said.casefold()}
-    address = markdown.ADDRESS.search(said)
-    return {"license": "other", "license_name": slug(said), **({"license_link": address[1]} if address else {})}
-
-
-def slug(words: str) -> str:
-    """Words as an identifier of the hub."""
-    return re.sub(r"[^a-z0-9.]+", "-", words.casefold()).strip("-.")[:96].strip("-.") or "unknown"
-
-
-def yaml_lines(head: dict[str, Any]) -> Iterator[str]:
-    """The head; each text is in quotes, so that every reader of YAML takes it as text."""
-    yaml, stream = YAML(), io.StringIO()
-    yaml.Representer = Numbers
-    yaml.width = 1 << 30
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(_quoted(head), stream)
-    yield from ("---", *stream.getvalue().splitlines(), "---")
-
-
-def _quoted(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _quoted(item) for key, item in value.items()}
-        case list():
-            return [_quoted(item) for item in value]
-        case str():
-            return DoubleQuotedScalarString(value)
-    return value
 
 
 def lines(version: Version, manifest: Manifest, source: Source, card: Card, *, is_later: bool) -> Iterator[str]:
@@ -210,18 +122,20 @@ def introduction(manifest: Manifest, source: Source) -> Iterator[str]:
     yield f"# {text(manifest.name)} {text(manifest.version)}"
     yield ""
     last = f", ending in {code(model.steps[-1].class_.rpartition('.')[2])}," if model.steps else ""
-    shown = [code(word(value)) for value in (model.classes or [])[:MOST]]
-    more = f" and {len(model.classes or []) - MOST} more" if len(model.classes or []) > MOST else ""
-    classes = f" ({', '.join(shown)}{more})" if shown else ""
-    number = "the number " if model.task == "regression" else ""
-    count = len(model.features)
-    columns = f"{count} column{'' if count == 1 else 's'}"
-    yield f"A scikit-learn pipeline{last} that predicts {number}{code(model.target)}{classes}"
-    yield (
-        f"from {columns} of a table. Released as {code(source.tag)}."
-        if source.tag
-        else f"from {columns} of a table. It is not released."
+    what = (
+        f"the number {code(model.target)}" if model.task == "regression" else f"{code(model.target)}{classes_of(model)}"
     )
+    columns = f"{len(model.features)} column{'' if len(model.features) == 1 else 's'}"
+    released = f"Released as {code(source.tag)}." if source.tag else "It is not released."
+    yield f"A scikit-learn pipeline{last} that predicts {what}"
+    yield f"from {columns} of a table. {released}"
+
+
+def classes_of(model: Model) -> str:
+    """The classes between two brackets, as far as they are not too many to name."""
+    names = [code(word(value)) for value in (model.classes or [])[:MOST]]
+    more = f" and {len(model.classes or []) - MOST} more" if len(model.classes or []) > MOST else ""
+    return f" ({', '.join(names)}{more})" if names else ""
 
 
 def said(card: Card, *, is_later: bool) -> Iterator[str]:
@@ -239,27 +153,8 @@ def said(card: Card, *, is_later: bool) -> Iterator[str]:
             yield from paragraph
 
 
-def scores_of(manifest: Manifest) -> list[Score]:
-    """The scores on the test part, the main one first."""
-    metrics = manifest.metrics
-    main = [
-        Score(name, value["test"], *(_number(value.get(key)) for key in ("baseline", "cv_mean", "cv_std")))
-        for name, value in metrics.items()
-        if isinstance(value, dict) and _number(value.get("test")) is not None and name not in {"test", "baseline"}
-    ]
-    test, baseline = ({**found} if isinstance(found := metrics.get(key), dict) else {} for key in ("test", "baseline"))
-    others = [
-        Score(name, value, _number(baseline.get(name))) for name, value in test.items() if _number(value) is not None
-    ]
-    return [*main, *others]
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def _shown(value: Any) -> str:
-    return "–" if _number(value) is None else f"{value:.4g}"
+    return "–" if number(value) is None else f"{value:.4g}"
 
 
 def scores(manifest: Manifest) -> Iterator[str]:
@@ -290,15 +185,19 @@ def groups(manifest: Manifest) -> Iterator[str]:
         yield f"Not scored by group: {code('train.slices')} named no column."
         return
     for column, found in slices.items():
-        scored = (
-            {group: each for group, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
-        )
-        names = list(dict.fromkeys(name for each in scored.values() for name in each if name != "rows"))
         yield ""
-        yield from markdown.table(
-            (code(column), "rows", *map(code, names)),
-            ((code(g), text(word(e.get("rows"))), *(_shown(e.get(n)) for n in names)) for g, e in scored.items()),
-        )
+        yield from group_table(column, found if isinstance(found, dict) else {})
+
+
+def group_table(column: str, found: dict[str, Any]) -> list[str]:
+    """The scores of the groups of one column; a manifest may hold anything there."""
+    scored = {group: scores for group, scores in found.items() if isinstance(scores, dict)}
+    names = list(dict.fromkeys(name for scores in scored.values() for name in scores if name != "rows"))
+    rows = (
+        (code(group), text(word(scores.get("rows"))), *(_shown(scores.get(name)) for name in names))
+        for group, scores in scored.items()
+    )
+    return markdown.table((code(column), "rows", *map(code, names)), rows)
 
 
 def warnings(manifest: Manifest) -> Iterator[str]:
@@ -346,9 +245,7 @@ def sample(manifest: Manifest) -> str | None:
     """A raw table that is here and that the model takes as it is; None where a stage of somebody's own is between."""
     if Path(manifest.data.train.path).parent != PREPARED:
         return None
-    plain = (
-        entry.path for entry in manifest.inputs if entry.rows and re.fullmatch(r"\w[\w./-]*", entry.path, re.ASCII)
-    )
+    plain = [entry.path for entry in manifest.inputs if entry.rows and PLAIN.fullmatch(entry.path)]
     return next((path for path in plain if Path(path).exists()), None)
 
 
@@ -371,7 +268,7 @@ def made_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
     settings = (f"{code(name)} {code(word(value))}" for name, value in flatten(manifest.params.estimator).items())
     yield "estimator", ", ".join(settings)
     software = {"python": environment.python, **environment.packages}
-    yield "software", ", ".join(f"{text(name)} {text(number)}" for name, number in software.items())
+    yield "software", ", ".join(f"{text(name)} {text(release)}" for name, release in software.items())
     yield "bytes", "reproducible" if model.deterministic else f"not reproducible: {text(str(model.nondeterminism))}"
     yield "model", f"{code(model.path)}, {model.size:,} bytes, sha256 {code(model.sha256)}"
     yield "made", f"{text(manifest.run.created_at)} on {text(manifest.run.platform)}"

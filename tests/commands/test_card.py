@@ -11,7 +11,8 @@ from manifests import document
 from markdown_it import MarkdownIt
 from projects import CHECKOUT, Project, built_once
 
-from commands.card import head_of, license_of, run
+from commands.card import run
+from commands.hub import head_of, license_of
 from commands.versions import find_version
 from record.files import to_json
 from record.manifest import Manifest
@@ -166,6 +167,17 @@ def test_what_people_say_is_read_from_the_versions_own_commit(weights: Project) 
     assert statements(as_text("v2.0.0"))["Purpose"] == "Weighs penguins."
     assert run("v2.0.0").facts["card_from"] == find_version("penguins@v2.0.0").commit
     assert run("v2.0.0").facts["card"] == {key: value.strip() for key, value in SAID.items()}
+
+
+def test_a_later_commit_with_the_same_package_is_released_too_and_has_a_card_of_its_own(weights: Project) -> None:
+    weights.set(card__contact="Bob")
+    later = weights.commit("Ask Bob")
+    card = as_text("HEAD")
+
+    assert "Released as `penguins@v2.0.0`." in card
+    assert "lineage.py restore v2.0.0\n" in card
+    assert (statements(card)["Contact"], statements(as_text("v2.0.0"))["Contact"]) == ("Bob", "ada@example.org")
+    assert run("HEAD").facts["card_from"] == later
 
 
 def test_an_edit_of_the_card_shows_at_once_and_trains_nothing(own: Project) -> None:
