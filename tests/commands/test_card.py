@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from markdown_it import MarkdownIt
 from projects import CHECKOUT, Project, built_once
 
 from commands.card import run
-from commands.hub import head_of, license_of
+from commands.hub import head_of, license_of, yaml_lines
 from commands.versions import find_version
 from record.files import to_json
 from record.manifest import Manifest
@@ -311,6 +312,18 @@ def test_what_a_stranger_wrote_is_shown_and_is_never_markup(
     assert {result.metric_value for result in results} == {0.5, 1e-7}
 
 
+@pytest.mark.usefixtures("template")
+def test_a_folder_of_an_odd_name_is_quoted_where_it_is_typed(record: Callable[..., str], tmp_path: Path) -> None:
+    name = "v1; $(touch owned) '"
+    (tmp_path / "params.yaml").write_bytes((CHECKOUT / "params.yaml").read_bytes())
+    record(**{name: to_json(document())})
+    blocks = re.findall(r"```sh\n(.*?)```", as_text(name), flags=re.DOTALL)
+    words = [shlex.split(line.strip("()")) for block in blocks for line in block.splitlines()]
+
+    assert sum(name in line or f"models/{name}" in line for line in words) == 4
+    assert not any("touch" in word for line in words for word in line if name not in word)
+
+
 @pytest.mark.parametrize(
     "metrics",
     [{}, {"slices": 3}, {"slices": {"a": 3}, "test": 3, "folds": 3}, {"a": {"test": "x"}, "test": {"b": None}}],
@@ -349,6 +362,8 @@ def test_texts_that_other_readers_of_yaml_take_for_something_else_stay_texts() -
     for word in ("yes", "1:30", "2026-03-01", "~", "1e-3", "0x10"):
         manifest = Manifest.model_validate(document() | {"name": word}, by_alias=True)
         head = head_of(manifest, Card())
+
+        assert yaml.safe_load("\n".join([*yaml_lines(head)][1:-1])) == head
         assert head["model-index"][0]["name"] == word
 
 
