@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -25,6 +25,8 @@ def folded(words: str) -> str:
 
 
 @given(NASTY)
+@example("a <b>c</b> <!-- d --> &lt;")
+@example("[a](b) ![c](d) `e` **f** ~~g~~ <https:x>")
 def test_prose_shows_as_it_is(words: str) -> None:
     words = words.replace("http", "")
 
