@@ -41,6 +41,7 @@ def test_a_name_shows_as_it_is(words: str) -> None:
 
 
 @given(NASTY)
+@example("<div x\n<script")  # which begin a block without an end
 def test_a_paragraph_is_a_paragraph_whatever_it_begins_with(words: str) -> None:
     for lines in paragraphs(words.replace("http", "")):
         tokens = READER.parse("\n".join(lines))
