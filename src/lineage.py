@@ -18,6 +18,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("Say which versions there are, what they scored, from which data and code, in which state.", "--all"),
     "show": ("Show the whole chain of one version, from raw data to model.", "v1.0.0"),
     "verify": ("Check that packages are what they say; name each problem.", "v1.0.0"),
+    "card": ("Print a version's model card: Markdown, with the head that Hugging Face's hub reads.", "v1.0.0"),
+    "deployed": (
+        "Say which version is, or was on a day, in prod or in any other stage of GTO's.",
+        "prod --on 2026-03-01",
+    ),
     "diff": ("Show what changed between two versions: data, code, parameters, environment, metrics.", "main workspace"),
     "trace": (
         "Find every version that came from a file, hash, commit or experiment, in all of Git's history.",
@@ -41,11 +46,15 @@ def make_parser() -> argparse.ArgumentParser:
         epilog = f"example: python src/lineage.py {verb} {example}".rstrip()
         verbs[verb] = subparsers.add_parser(verb, help=does, description=does, epilog=epilog)
         verbs[verb].add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
-    for verb in ("show", "restore", "sign", "export", "rebuild"):
+    for verb in ("show", "card", "restore", "sign", "export", "rebuild"):
         verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
     also = "also those of Git's history alone"
     verbs["list"].add_argument("--all", dest="everywhere", action="store_true", help=also)
     verbs["verify"].add_argument("names", metavar="VERSION", nargs="*", help=f"{VERSION}; by default all of models/")
+    stage = "a stage that versions were assigned to, such as prod; by default each of them"
+    verbs["deployed"].add_argument("stage", metavar="STAGE", nargs="?", help=stage)
+    on = "a day or a time in UTC, such as 2026-03-01 or 2026-03-01T12:00:00Z; by default now"
+    verbs["deployed"].add_argument("--on", metavar="DATE", help=on)
     verbs["diff"].add_argument("before", metavar="A", help=VERSION)
     verbs["diff"].add_argument("after", metavar="B", help=f"{VERSION}, or workspace")
     what = "a file of any name, a hash or its beginning, a commit, an experiment, or a path that once was"

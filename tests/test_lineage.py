@@ -13,7 +13,7 @@ from lineage import VERBS, make_parser
 
 YES = [
     *("list", "list --all", "show v1.0.0", "show forest", "verify v1.1.0", "diff v1.1.0 worse", f"trace {OLDER}"),
-    "export v1.0.0 --format slsa",
+    *("card v1.0.0", "export v1.0.0 --format slsa"),
 ]
 UNKNOWN = "is not a version, revision or experiment; "
 CANNOT_BE_ANSWERED = [
@@ -111,7 +111,14 @@ def test_what_a_stranger_wrote_never_reaches_the_terminal_raw(own: Project) -> N
     seal(folder, **{key: value for key, value in document.items() if key != "model"}, **model)
     own.commit("Forge")
     for asked, status in [
-        *(("list --all", 0), ("show v1.1.0", 0), ("diff v1.0.0 v1.1.0", 0), ("diff HEAD main", 0), ("verify HEAD", 1)),
+        *(
+            ("list --all", 0),
+            ("show v1.1.0", 0),
+            ("card v1.1.0", 0),
+            ("diff v1.0.0 v1.1.0", 0),
+            ("diff HEAD main", 0),
+            ("verify HEAD", 1),
+        ),
         *((f"trace {'0' * 32}", 0), (f"trace '{EVIL}.'", 2), (f"show '{EVIL}'", 2), ("release", 1)),
     ]:
         done = own.ask(asked, check=False)

@@ -13,8 +13,8 @@ def run(everywhere: bool) -> Result:
         found = versions.one_for_each_model([*found, *versions.in_commits()])
         if cut := git.what_is_cut():
             say(f"note: this list is partial, since of this clone {cut}")
-    experiments, tags = versions.experiments_by_commit(), versions.release_tags()
-    facts = [versions.describe(record, experiments, tags) for record in found]
+    known = versions.experiments_by_commit(), versions.release_tags(), versions.stages_now()
+    facts = [versions.describe(record, *known) for record in found]
     if not facts:
         return Result([], ["no version yet; dvc repro makes one"])
     return Result(facts, table([versions.HEADER, *map(versions.row, facts)], WIDTH))

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from commands import deployments
 from commands.result import Result, table
-from commands.versions import find_version
+from commands.versions import Version, find_version, holds
 from record import git, tracking
 from record.comparison import code_of, flatten, short, word
 from record.manifest import Manifest
@@ -12,16 +13,28 @@ from record.tracking import Stage
 
 
 def run(version: str) -> Result:
-    """One version; its facts are the manifest itself."""
-    manifest = find_version(version).manifest()
-    return Result(manifest.lineage() | {"run": manifest.run.model_dump(mode="json")}, list(lines(manifest)))
+    """One version; its facts are the manifest itself, and what became of it where GTO says that."""
+    found = find_version(version)
+    manifest = found.manifest()
+    lived = deployments_of(found, manifest)
+    facts = {"deployments": [deployment.facts() for deployment, _ in lived]} if lived else {}
+    facts |= manifest.lineage() | {"run": manifest.run.model_dump(mode="json")}
+    return Result(facts, list(lines(manifest, [said for _, said in lived])))
 
 
-def lines(manifest: Manifest) -> Iterator[str]:
+def deployments_of(version: Version, manifest: Manifest) -> list[tuple[deployments.Deployment, str]]:
+    """When this very model was in which stage of life, with the same in words."""
+    known = deployments.deployments_of(manifest.name)
+    commits = {each.commit for each in known if each.version == version.name}
+    same = {commit for commit in commits if holds(commit, version.folder, manifest.to_bytes())}
+    return [(each, f"{each.place} {deployments.words(each, known)}") for each in known if each.commit in same]
+
+
+def lines(manifest: Manifest, lived: Sequence[str] = ()) -> Iterator[str]:
     """The chain as a person reads it."""
     model = manifest.model
     yield f"{manifest.name} {manifest.version}: {model.task} of {model.target}"
-    yield from table(headline(manifest))
+    yield from table([*headline(manifest), *(("deployed", said) for said in lived)])
     yield from section("warnings", ((pitfall.name, pitfall.text) for pitfall in manifest.warnings))
     yield from section("data", data_rows(manifest))
     for name, stage in manifest.stages.items():

@@ -24,11 +24,11 @@ HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}(\.dir)?")
 def run(what: str) -> Result:
     """Every version that came from it, or that it is a part of."""
     records = [*versions.in_workspace(), *versions.in_commits()]
-    experiments, tags = versions.experiments_by_commit(), versions.release_tags()
+    known = versions.experiments_by_commit(), versions.release_tags(), versions.stages_now()
     if cut := git.what_is_cut():
         say(f"note: this answer is partial, since of this clone {cut}")
     # In a clone there are no experiments, but the versions that were made in one still name it.
-    names = {record.text("run", "experiment", "name") for record in records} | {*experiments.values()}
+    names = {record.text("run", "experiment", "name") for record in records} | {*known[0].values()}
     meanings = identify(what, names)
     roles = {id(record.document): list(roles_of(record, meanings)) for record in records}
     present = {record.identity() for record in records if record.present}
@@ -36,7 +36,7 @@ def run(what: str) -> Result:
         replace(record, present=record.identity() in present) for record in records if roles[id(record.document)]
     )
     facts = [
-        versions.describe(record, experiments, tags) | {"roles": list(dict.fromkeys(roles[id(record.document)]))}
+        versions.describe(record, *known) | {"roles": list(dict.fromkeys(roles[id(record.document)]))}
         for record in found
     ]
     if not facts:

@@ -8,9 +8,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from commands.deployments import during, events_by_name, replay
 from record import git, models, tracking
 from record.comparison import short
 from record.manifest import Manifest, parse_manifest
@@ -141,6 +143,18 @@ def release_tags() -> dict[str, str]:
     return {line.split()[0]: line.split()[1] for line in listed.splitlines() if "@" in line}
 
 
+def stages_now() -> dict[tuple[str, ...], list[str]]:
+    """The stages of life that models are in now, by name, version and model."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, events in events_by_name().items():
+        for deployment in during(replay(events), datetime.now(UTC)):
+            version = version_made_in(deployment.commit) or deployment.version
+            content = git.read_blob(deployment.commit, models.folder_of(version) / models.MANIFEST)
+            record = Record(version, (_load(content) if content else None) or {}, present=False)
+            found.setdefault((name, *record.identity()), []).append(deployment.stage)
+    return found
+
+
 def holds(commit: str | None, folder: Path, manifest: bytes) -> bool:
     """Whether a commit holds this very manifest of a package."""
     return commit is not None and git.read_blob(commit, folder / models.MANIFEST) == manifest
@@ -252,12 +266,15 @@ def _load(content: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def describe(record: Record, experiments: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
+def describe(
+    record: Record, experiments: dict[str, str], tags: dict[str, str], stages: dict[tuple[str, ...], list[str]]
+) -> dict[str, Any]:
     """What is known of one version, for `list` and `trace` alike."""
     metric, score = record.main_score()
     return {
         "version": record.version,
         "state": state_of(record, tags),
+        "deployed": stages.get((str(record.get("name")), *record.identity()), []),
         "metric": metric,
         "score": score,
         "data": [{"path": entry.get("path"), "sha256": entry.get("sha256")} for entry in record.inputs()],
@@ -295,4 +312,10 @@ def row(fact: dict[str, Any]) -> list[str]:
     created = str(fact["created_at"] or "-").partition("T")[0]
     code = short(fact["code_commit"] or "-")
     rows = "-" if fact["rows"] is None else str(fact["rows"])
-    return [fact["version"], fact["state"], score, data, rows, code, created, f"{where}{times}"]
+    return [fact["version"], state_words(fact), score, data, rows, code, created, f"{where}{times}"]
+
+
+def state_words(fact: dict[str, Any]) -> str:
+    """The state of a version, and the stages that it is in, for which it must be released."""
+    stages = f"in {', '.join(fact['deployed'])}" if fact["deployed"] else ""
+    return ", ".join(filter(None, [fact["state"] if fact["state"] != "released" or not stages else "", stages]))

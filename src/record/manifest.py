@@ -28,9 +28,14 @@ Count = Annotated[int, Field(ge=0)]
 Time = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 
 
+def as_time(moment: datetime) -> str:
+    """A time in UTC, as a record gives it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def now() -> str:
-    """The time, as a record gives it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The present time, as a record gives it."""
+    return as_time(datetime.now(UTC))
 
 
 class Record(BaseModel):

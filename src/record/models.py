@@ -231,10 +231,15 @@ def is_right_pointer(content: bytes, pointer: Path, manifest: Manifest) -> bool:
     return parse_pointer(content, pointer) == parse_pointer(pointer_of(manifest), pointer)
 
 
-def tag_of(name: str, version: str) -> str:
-    """The Git tag that makes a version released, as GTO names it: in a subfolder it begins with the folder."""
+def artifact_of(name: str) -> str:
+    """How the tags of GTO begin that are about a model: in a subfolder with the folder."""
     prefix = (git.ask("rev-parse", "--show-prefix") or "").rstrip("/")
-    return f"{prefix}={name}@{version}" if prefix else f"{name}@{version}"
+    return f"{prefix}={name}" if prefix else name
+
+
+def tag_of(name: str, version: str) -> str:
+    """The Git tag that makes a version released, as GTO names it."""
+    return f"{artifact_of(name)}@{version}"
 
 
 def release_tag(manifest: Manifest) -> str:

@@ -1,7 +1,7 @@
 """The values that a person may change: `params.yaml`, read strictly and before any work.
 
-A value is in `params.yaml` or nowhere, so no field has a default. Whatever is wrong with the file is
-reported at once, a line for each problem.
+A value is in `params.yaml` or nowhere, so no field has a default, but for what people say in `card`, which decides no
+byte of a model. Whatever is wrong with the file is reported at once, a line for each problem.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -79,6 +79,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
 
+Kept = TypeVar("Kept", bound=Section)
+
+
 class Csv(Section):
     """How text files write a table."""
 
@@ -146,6 +149,27 @@ class Package(Section):
     version: Annotated[str, _matches(SEMANTIC_VERSION, "a plain semantic version, such as 'v1.0.0'")]
 
 
+def _stated(value: Any) -> Any:
+    """A statement without blanks around it; one that is left out, as YAML's `purpose:` is, is empty."""
+    return "" if value is None else value.strip() if isinstance(value, str) else value
+
+
+Statement = Annotated[str, BeforeValidator(_stated)]
+
+
+class Card(Section):
+    """What only people can say of a model; each may be empty or left out, and no stage depends on it."""
+
+    purpose: Statement = ""
+    not_for: Statement = ""
+    license: Statement = ""
+    data_origin: Statement = ""
+    contact: Statement = ""
+
+
+Statements = Annotated[Card, BeforeValidator(lambda value: {} if value is None else value)]
+
+
 class Parameters(Section):
     """The whole of params.yaml; sections beside these belong to stages of the user's own."""
 
@@ -156,6 +180,7 @@ class Parameters(Section):
     train: Train
     estimators: dict[str, Estimator]
     package: Package
+    card: Statements = Card()
 
     @property
     def estimator(self) -> Estimator:
@@ -181,20 +206,43 @@ def read_parameters(path: Path = PATH) -> Parameters:
         Problem: with a line for every key that is unknown, missing or has a value that it cannot have.
     """
     try:
-        document = from_yaml(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise Problem(f"{path}: not found; run from the top folder of the repository") from None
+    document = _document(content, path)
+    parameters = _checked(Parameters, document, path)
+    refuse_if(f"{path}: {line}" for line in [*_misspelt(document), *_contradictions(parameters)])
+    return parameters
+
+
+def read_card(content: bytes, path: str) -> Card:
+    """The card in the content of a params.yaml whose other sections may be those of another time; empty without one."""
+    return _checked(_Carded, _document(content, path), path).card
+
+
+class _Carded(Section):
+    model_config = ConfigDict(extra="ignore")
+
+    card: Statements = Card()
+
+
+def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
+    try:
+        document = from_yaml(content)
     except ValueError as error:
         raise Problem(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(document, dict):
-        raise Problem(f"{path}: expected sections {', '.join(Parameters.model_fields)}; found none")
+        needed = [name for name, field in Parameters.model_fields.items() if field.is_required()]
+        raise Problem(f"{path}: expected sections {', '.join(needed)}; found none")
+    return document
+
+
+def _checked(kind: type[Kept], document: dict[Any, Any], path: Path | str) -> Kept:
     try:
-        parameters = Parameters.model_validate(document, by_alias=True, by_name=False)
+        return kind.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         lines = [_sentence(details) for details in error.errors()]
         raise Problem(*sorted(f"{path}: {line}" for line in [*_misspelt(document), *lines])) from None
-    refuse_if(f"{path}: {line}" for line in [*_misspelt(document), *_contradictions(parameters)])
-    return parameters
 
 
 def _misspelt(document: dict[Any, Any]) -> Iterator[str]:

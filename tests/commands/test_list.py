@@ -17,6 +17,7 @@ def test_the_versions_of_the_workspace_are_listed_with_what_their_manifests_say(
         assert fact == {
             "version": version,
             "state": state,
+            "deployed": [],
             "metric": "balanced_accuracy",
             "score": manifest["metrics"]["balanced_accuracy"]["test"],
             "data": [{"path": entry["path"], "sha256": entry["sha256"]} for entry in manifest["inputs"]],

@@ -11,7 +11,7 @@ from projects import CHECKOUT, Project
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from record.parameters import read_parameters
+from record.parameters import Card, read_card, read_parameters
 from record.problem import Problem
 
 UNKNOWN = "train.estimator: expected a name from estimators, found 'rigde'; did you mean 'ridge'?"
@@ -71,6 +71,7 @@ def test_the_chosen_estimator_has_its_class_apart_from_its_settings_and_nothing_
         ("estimators__ridge", "expected a valid dictionary", 3),
         ("estimators__ridge__class", "expected a valid string", 3),
         *(("estimators__ridge__alpha", JSON, value) for value in (math.nan, [math.inf], {"a": [-math.inf]}, {1: 2})),
+        *(("card__license", "expected a valid string", value) for value in (3, ["MIT"])),
         *(("package__name", NAME, name) for name in ("Penguins", "a_b", "1st", "penguins-", "a/b", "a\n", "", None)),
         *(("package__version", SEMANTIC, version) for version in ("1.0.0", "v1.0", "v01.0.0", "v1.0.0-", "v1.0.0+1")),
         *(("package__version", SEMANTIC, version) for version in ("v1.0.0\n", "../v1.0.0", "v1.0.0-01", 1.0)),
@@ -110,6 +111,8 @@ def test_no_value_has_a_default_in_the_code(key: str) -> None:
     [
         ({"data__tarjet": "x"}, "data.tarjet: unknown key; did you mean 'target'?"),
         ({"prepare__zzz": "x"}, "prepare.zzz: unknown key; known: seed, split, split_by, test_size"),
+        ({"card__licence": "MIT"}, "card.licence: unknown key; did you mean 'license'?"),
+        ({"cards": {}}, "cards: unknown section; did you mean 'card'?"),
         ({"estimator": "x"}, "estimator: unknown section; did you mean 'estimators'?"),
         ({"train__estimator": "rigde"}, UNKNOWN),
         ({"data__drop": ["year", "sex"]}, "data.drop: expected columns other than the target, found 'sex'"),
@@ -119,6 +122,21 @@ def test_no_value_has_a_default_in_the_code(key: str) -> None:
 def test_an_unknown_name_or_a_contradiction_is_refused(folder: Project, values: Any, complaint: str) -> None:
     folder.set(**values)
     assert refusal() == [f"params.yaml: {complaint}"]
+
+
+@pytest.mark.parametrize("written", ["", "card:", "card: {}", "card:\n  purpose:\n", 'card: {contact: " "}'])
+def test_what_people_say_may_be_left_out_or_empty(folder: Project, written: str) -> None:
+    file = folder.path / "params.yaml"
+    file.write_text(file.read_text("utf-8").partition("# ── card")[0] + written, "utf-8")
+
+    assert read_parameters().card == Card()
+    assert read_card(file.read_bytes(), "params.yaml") == Card()
+
+
+def test_a_card_is_read_from_a_file_whose_other_sections_are_of_another_time() -> None:
+    assert read_card(b"data: 3\ncard: {purpose: ' To sort. '}", "params.yaml").purpose == "To sort."
+    with pytest.raises(Problem, match=r"^old: card.purpos: unknown key; did you mean 'purpose'\?$"):
+        read_card(b"card: {purpos: x}", "old")
 
 
 def test_all_that_is_wrong_is_said_at_once_and_sorted(folder: Project) -> None:
