@@ -207,6 +207,21 @@ def in_workspace() -> list[Record]:
     return found
 
 
+def released() -> dict[str, Record]:
+    """The manifests that this project's release tags hold, by tag, from one process of Git."""
+    start = models.tag_of("", "").removesuffix("@")
+    tags = {tag: commit for tag, commit in release_tags().items() if tag.startswith(start)}
+    paths = {tag: (models.folder_of(tag.rpartition("@")[2]) / models.MANIFEST).as_posix() for tag in tags}
+    contents, here = git.read_places((tags[tag], paths[tag]) for tag in tags), {*models.versions()}
+    found = {}
+    for tag, commit in tags.items():
+        name, _, version = tag.removeprefix(start).rpartition("@")
+        document = _load(contents.get((commit, paths[tag]), b""))
+        if document and document.get("name") == name:
+            found[tag] = Record(version, document, version in here, commit)
+    return found
+
+
 def in_commits() -> list[Record]:
     """All manifests in commits, each content once, the newest first; what is not a JSON object is left out."""
     blobs = first_commits()
