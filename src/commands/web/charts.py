@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-SIDE = 160  # of a square chart
+SIDE = 100  # of a square chart, which is shown larger
 MOST_CLASSES = 12  # of which a confusion matrix can be read
 MOST_POINTS = 200
 MOST_BARS = 10
@@ -29,12 +29,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Bar:
-    """A column's importance; the lengths are in the box."""
+    """A column's importance; where it begins and ends, and its spread, in the box."""
 
     name: str
     value: float
-    start: int
-    length: int
+    zero: int
+    end: int
     low: int
     high: int
 
@@ -129,7 +129,7 @@ def importance(rows: Sequence[Row]) -> list[Bar]:
     bars = []
     for name, value, spread in known:
         zero, end, first, last = (_at(x, (low, high)) for x in (0, value, value - spread, value + spread))
-        bars.append(Bar(name, value, min(zero, end), abs(end - zero), first, last))
+        bars.append(Bar(name, value, zero, end, first, last))
     return bars
 
 

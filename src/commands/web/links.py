@@ -4,7 +4,7 @@ import re
 
 ADDRESS = re.compile(
     r"(?:(?P<web>https?)://|(?:ssh|git)://(?:[\w.-]+@)?|[\w.-]+@)"
-    r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?P<port>:[0-9]+(?=/))?[/:](?P<path>[\w~.-]+(?:/[\w~.-]+)*?)(?:\.git)?/?",
+    r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?P<port>:[0-9]+(?=/))?[/:](?P<path>[\w~.-]+(?:/[\w~.-]+)*)/?",
     flags=re.ASCII,
 )
 COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -16,7 +16,7 @@ def web_address(remote: str | None) -> str | None:
     if found is None or ".." in found["path"].split("/"):
         return None
     port = found["port"] if found["web"] and found["port"] else ""  # that of SSH is not that of the page
-    return f"{found['web'] or 'https'}://{found['host'].lower()}{port}/{found['path']}"
+    return f"{found['web'] or 'https'}://{found['host'].lower()}{port}/{found['path'].removesuffix('.git')}"
 
 
 def commit_address(page: str | None, commit: str | None) -> str | None:
