@@ -30,10 +30,10 @@ def charts_of(number: int) -> dict[str, bytes]:
     shifted = {"predictions.csv": f"actual,predicted,rows\nf,f,{right}\nf,m,{34 - right}\nm,f,3\nm,m,31\n"}
     for name in ("errors.csv", "importance.csv"):
         head, *rows = (TOP / PLOTS / name).read_text().splitlines()
-        moved = []
+        moved, factor = [], chosen.uniform(0.9, 1)
         for row in rows:
             *words, last = row.split(",")
-            moved.append(",".join([*words, str(float(last) * chosen.uniform(0.9, 1))]))
+            moved.append(",".join([*words, str(float(last) * factor)]))
         shifted[name] = "\n".join([head, *moved, ""])
     return {name: text.encode() for name, text in sorted(shifted.items())}
 

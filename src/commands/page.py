@@ -80,7 +80,11 @@ def picture_of(shown: Shown, known: dict[str, tuple[int, chain.Picture]]) -> tup
     if shown.manifest is None:
         return None
     graph = chain.graph_of(shown.manifest)
-    return known.setdefault(repr(graph), (len(known), chain.draw(graph)))
+    commands = {name: stage.cmd for name, stage in shown.manifest.stages.items()}
+    key = repr((graph, commands))
+    if key not in known:
+        known[key] = len(known), chain.draw(graph, commands)
+    return known[key]
 
 
 def environment() -> Environment:

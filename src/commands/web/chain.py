@@ -7,7 +7,6 @@ own, so that it crosses no box, and each layer is ordered by where its edges com
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import PurePosixPath
 
 from record.manifest import Manifest
 from record.tracking import overlap
@@ -20,13 +19,14 @@ Node = tuple[str, str]  # its kind (input, stage, model) and its name; a place t
 
 @dataclass(frozen=True)
 class Box:
-    """A node in its place; x is the middle, y the top."""
+    """A node in its place; x is the middle, y the top. An input's texts are those of each version."""
 
     kind: str
     name: str
     x: float
     y: float
     title: str
+    below: str
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Picture:
 
 
 def graph_of(manifest: Manifest) -> dict[Node, list[Node]]:
-    """What each node is made of, in order from raw data to model."""
-    graph: dict[Node, list[Node]] = {("input", entry.path): [] for entry in manifest.inputs}
+    """What each node is made of, in order from raw data to model; an input is known by its number."""
+    graph: dict[Node, list[Node]] = {("input", str(number)): [] for number in range(len(manifest.inputs))}
     for name, stage in manifest.stages.items():
-        inputs = [node for node in graph if node[0] == "input" and _reads(stage.deps, [node[1]])]
+        inputs = [node for node in graph if node[0] == "input" and _reads(stage.deps, [manifest.inputs[int(node[1])].path])]
         earlier = [node for node in graph if node[0] == "stage" and _reads(stage.deps, manifest.stages[node[1]].outs)]
         graph["stage", name] = inputs + earlier
     used = {above for nodes in graph.values() for above in nodes}
@@ -56,8 +56,8 @@ def _reads(deps: Iterable[str], paths: Iterable[str]) -> bool:
     return any(overlap(dep, path) for dep in deps for path in known)
 
 
-def draw(graph: dict[Node, list[Node]]) -> Picture:
-    """The picture of a graph whose nodes come after what they are made of."""
+def draw(graph: dict[Node, list[Node]], commands: dict[str, str]) -> Picture:
+    """The picture of a graph whose nodes come after what they are made of, with the command of each stage."""
     layer: dict[Node, int] = {}
     for node, made_of in graph.items():
         layer[node] = 1 + max((layer[above] for above in made_of), default=-1)
@@ -72,7 +72,7 @@ def draw(graph: dict[Node, list[Node]]) -> Picture:
                 rows[depth].append(lane)
             routes.append([above, *lanes, node])
     untangle(rows, routes)
-    return placed(rows, routes)
+    return placed(rows, routes, commands)
 
 
 def untangle(rows: list[list[Node]], routes: list[list[Node]]) -> None:
@@ -91,7 +91,7 @@ def _mean(places: list[float]) -> float:
     return sum(places) / len(places)
 
 
-def placed(rows: list[list[Node]], routes: list[list[Node]]) -> Picture:
+def placed(rows: list[list[Node]], routes: list[list[Node]], commands: dict[str, str]) -> Picture:
     """Give every node its place, each layer in the middle of the whole."""
     widths = [sum(_width(node) for node in row) + GAP * (len(row) - 1) for row in rows]
     whole, at = max(widths), {}
@@ -100,7 +100,12 @@ def placed(rows: list[list[Node]], routes: list[list[Node]]) -> Picture:
         for node in row:
             at[node] = (x + _width(node) / 2, depth * STEP)
             x += _width(node) + GAP
-    boxes = [Box(*node, *at[node], _fitted(node)) for row in rows for node in row if node[0] != "lane"]
+    boxes = [
+        Box(kind, name, *at[kind, name], "" if kind == "input" else fitted(name), fitted(commands.get(name, ""), 30))
+        for row in rows
+        for kind, name in row
+        if kind != "lane"
+    ]
     return Picture(round(whole), (len(rows) - 1) * STEP + HEIGHT, boxes, [_edge(route, at) for route in routes])
 
 
@@ -108,9 +113,9 @@ def _width(node: Node) -> int:
     return LANE if node[0] == "lane" else WIDTH
 
 
-def _fitted(node: Node) -> str:
-    name = PurePosixPath(node[1]).name if node[0] == "input" else node[1]
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 9]}…{name[-8:]}"
+def fitted(name: str, letters: int = LETTERS) -> str:
+    """A name that fits into a box, with its end, which tells versions apart."""
+    return name if len(name) <= letters else f"{name[: letters - 9]}…{name[-8:]}"
 
 
 def _edge(route: list[Node], at: dict[Node, tuple[float, int]]) -> str:

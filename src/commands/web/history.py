@@ -80,7 +80,7 @@ class Shown:
             return set()
         then, stages = self.before.manifest, self.before.manifest.stages
         inputs = {entry.path: entry.md5 for entry in then.inputs}
-        found = {("input", e.path) for e in self.manifest.inputs if inputs.get(e.path) != e.md5}
+        found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.md5}
         for name, stage in self.manifest.stages.items():
             code = [code_of({name: known}, m.inputs) for known, m in self._both(name, stage, stages, then)]
             known = stages.get(name)
