@@ -1,7 +1,8 @@
-"""Time `page` and weigh what it writes: `python benchmarks/page.py [COUNT …]`, for 100 and 5,000 versions unless told.
+"""Time `page` and weigh what it writes: `python benchmarks/page.py [COUNT …]`, 100 and 5,000 versions unless told.
 
-Builds a scratch repository in which every commit adds another released version with scores and charts of its own, and of
-every fifth one the columns, writes the page as a user does, and prints the median of three whole processes. Nothing of the checkout is changed.
+Builds a scratch repository in which every commit adds another released version with scores and charts of its own, and
+every fifth one with another table, writes the page as a user does, and prints the median of three whole processes.
+Nothing of the checkout is changed.
 """
 
 import hashlib

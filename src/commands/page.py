@@ -56,22 +56,26 @@ def render(found: list[Shown], note: str, remote: str | None) -> str:
     )
     pictures: dict[str, tuple[int, chain.Picture]] = {}
     page = web_address(remote)
-    return environment().get_template("page.html").render(
-        style=Markup(style),  # noqa: S704 - files of this folder
-        script=Markup(script),  # noqa: S704
-        policy=policy(style, script),
-        found=found,
-        note=note,
-        remote=page,
-        name=found[-1].record.text("name") or "model",
-        timeline=charts.timeline([(s.scores.get("test"), s.scores.get("baseline")) for s in found]),
-        drawn={shown.anchor: picture_of(shown, pictures) for shown in found},
-        pictures=pictures,
-        files=[(path, hashes, history.ranges(numbers)) for path, hashes, numbers in history.files_of(found)],
-        link=lambda commit: commit_address(page, commit),
-        charts=charts,
-        chain=chain,
-        most=history.MOST_CHANGES,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            style=Markup(style),  # noqa: S704 - files of this folder
+            script=Markup(script),  # noqa: S704
+            policy=policy(style, script),
+            found=found,
+            note=note,
+            remote=page,
+            name=found[-1].record.text("name") or "model",
+            timeline=charts.timeline([(s.scores.get("test"), s.scores.get("baseline")) for s in found]),
+            drawn={shown.anchor: picture_of(shown, pictures) for shown in found},
+            pictures=pictures,
+            files=[(path, hashes, history.ranges(numbers)) for path, hashes, numbers in history.files_of(found)],
+            link=lambda commit: commit_address(page, commit),
+            charts=charts,
+            chain=chain,
+            most=history.MOST_CHANGES,
+        )
     )
 
 

@@ -27,7 +27,7 @@ from record.signatures import sign
 from record.tracking import hash_of_listing
 
 PAGE = Path("reports/lineage.html")
-HOSTILE = "</script><script>alert(1)</script>\"><img src=x onerror=alert(2)>\u202egpj.exe"
+HOSTILE = '</script><script>alert(1)</script>"><img src=x onerror=alert(2)>\u202egpj.exe'
 CLASSES = {
     "predictions.csv": "actual,predicted,rows\nfemale,female,32\nfemale,male,1\nmale,female,3\nmale,male,31\n",
     "errors.csv": "curve,class,x,y\nROC,male,0,0\nROC,male,0,0.9\nROC,male,1,1\nprecision-recall,male,0,1\n",
@@ -142,7 +142,13 @@ def test_the_page_shows_each_release_with_its_score_its_chain_its_causes_and_its
 def test_search_finds_a_hash_and_commits_link_to_the_remote(three: list[str], show: Callable[..., Page]) -> None:
     run(everywhere=False, output=PAGE)
     page = show()
-    for asked, count in {"7" * 32: 1, "data/raw/penguins.parquet": 3, f"{800:064x}": 1, three[1]: 1, "nothing": 0}.items():
+    for asked, count in {
+        "7" * 32: 1,
+        "data/raw/penguins.parquet": 3,
+        f"{800:064x}": 1,
+        three[1]: 1,
+        "nothing": 0,
+    }.items():
         page.get_by_label("Find a hash, path or name").fill(asked)
 
         assert page.get_by_role("status").text_content() == f"{count} of 3 versions"
@@ -251,7 +257,9 @@ def test_who_signed_is_said_and_checked_with_a_key_that_is_named(
 
 
 @pytest.mark.usefixtures("three")
-def test_charts_of_other_data_than_the_manifest_records_are_not_shown(repository: Project, show: Callable[..., Page]) -> None:
+def test_charts_of_other_data_than_the_manifest_records_are_not_shown(
+    repository: Project, show: Callable[..., Page]
+) -> None:
     changed = json.loads(Path("models/v1.2.0/manifest.json").read_bytes())
     changed["stages"]["prepare"]["outs"]["reports/plots"] = f"{'0' * 32}.dir"
     Path("models/v1.2.0/manifest.json").write_bytes(to_json(changed))
@@ -269,7 +277,10 @@ def test_charts_of_other_data_than_the_manifest_records_are_not_shown(repository
         ("git@github.com:a/b.git", "https://github.com/a/b"),
         ("ssh://git@git.example.org:2222/a/b", "https://git.example.org/a/b"),
         ("http://localhost:3000/a/b/", "http://localhost:3000/a/b"),
-        *((bad, None) for bad in ("javascript:alert(1)", "https://a/b\"onclick=x", "https://a/../b", "file:///a", "", None)),
+        *(
+            (bad, None)
+            for bad in ("javascript:alert(1)", 'https://a/b"onclick=x', "https://a/../b", "file:///a", "", None)
+        ),
     ],
 )
 def test_only_a_known_form_of_remote_is_linked(remote: str | None, page: str | None) -> None:

@@ -43,7 +43,9 @@ def graph_of(manifest: Manifest) -> dict[Node, list[Node]]:
     """What each node is made of, in order from raw data to model; an input is known by its number."""
     graph: dict[Node, list[Node]] = {("input", str(number)): [] for number in range(len(manifest.inputs))}
     for name, stage in manifest.stages.items():
-        inputs = [node for node in graph if node[0] == "input" and _reads(stage.deps, [manifest.inputs[int(node[1])].path])]
+        inputs = [
+            node for node in graph if node[0] == "input" and _reads(stage.deps, [manifest.inputs[int(node[1])].path])
+        ]
         earlier = [node for node in graph if node[0] == "stage" and _reads(stage.deps, manifest.stages[node[1]].outs)]
         graph["stage", name] = inputs + earlier
     used = {above for nodes in graph.values() for above in nodes}
@@ -84,7 +86,8 @@ def untangle(rows: list[list[Node]], routes: list[list[Node]]) -> None:
             near.setdefault(other if down else one, []).append(one if down else other)
         for row in rows if down else reversed(rows):
             place = {node: k / len(above) for above in rows for k, node in enumerate(above)}
-            row.sort(key=lambda node, place=place, near=near: _mean([place[n] for n in near.get(node, [node])]))
+            wanted = {node: _mean([place[other] for other in near.get(node, [node])]) for node in row}
+            row.sort(key=wanted.__getitem__)
 
 
 def _mean(places: list[float]) -> float:

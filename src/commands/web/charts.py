@@ -134,7 +134,7 @@ def importance(rows: Sequence[Row]) -> list[Bar]:
 
 
 def histogram(counts: Sequence[int] | None) -> str | None:
-    """Counts as the outline of bars, 80 wide and 20 high; at most 20 of them, the largest first where there are more."""
+    """Counts as the outline of at most 20 bars, 80 wide and 20 high; of more counts the largest."""
     if not counts or min(counts) < 0 or max(counts) == 0:
         return None
     shown = counts if len(counts) <= 20 else sorted(counts, reverse=True)[:20]
@@ -154,8 +154,8 @@ def timeline(scores: Sequence[tuple[float | None, float | None]]) -> dict[str, A
     step = width / max(len(scores) - 1, 1)
     at = [round(k * step) if len(scores) > 1 else width // 2 for k in range(len(scores))]
     lines = [
-        [(x, height - _at(pair[k], span, height)) for x, pair in zip(at, scores, strict=True) if pair[k] is not None]
-        for k in (0, 1)
+        [(x, height - _at(value, span, height)) for x, value in zip(at, values, strict=True) if value is not None]
+        for values in zip(*scores, strict=True)
     ]
     path, chance = ("M" + "L".join(f"{x} {y}" for x, y in points) if points else "" for points in lines)
     dots = "".join(f"M{x} {y}h0" for x, y in lines[0])

@@ -165,7 +165,11 @@ def read_plots(found: list[Shown]) -> None:
     here = {name: content for name in PLOT_FILES if (content := read_workspace(PLOTS / name))}
     for shown in found:
         commit = shown.record.commit
-        there = {name: contents[commit, path] for name, path in paths.items() if (commit, path) in contents} if commit else {}
+        there = (
+            {name: contents[commit, path] for name, path in paths.items() if (commit, path) in contents}
+            if commit
+            else {}
+        )
         for files in filter(None, (there, here)):
             if not shown.plots and shown.manifest and _is_recorded(files, shown.manifest):
                 shown.plots = {name: charts.read_rows(content) for name, content in files.items()}
@@ -217,7 +221,7 @@ def package_of(manifest: Manifest, signature: bytes | None) -> Package:
 
 
 def files_of(found: list[Shown]) -> list[tuple[str, str, list[int]]]:
-    """Every path and hash that some version names, with the numbers of those versions: what the search looks through."""
+    """Every path and hash that some version names, with the numbers of those versions, for the search."""
     rows: dict[tuple[str, str], list[int]] = {}
     for number, shown in enumerate(found):
         hashes: dict[str, dict[str, None]] = {}
