@@ -158,6 +158,7 @@ class Record:
     present: bool
     commit: str | None = None
     times: int = 1  # how many manifests there are of this model and version
+    content: bytes | None = None  # the manifest's own bytes, where a commit has them
 
     def get(self, *keys: str) -> Any:
         """A value by its keys; None where there is none."""
@@ -218,7 +219,7 @@ def released() -> dict[str, Record]:
         name, _, version = tag.removeprefix(start).rpartition("@")
         document = _load(contents.get((commit, paths[tag]), b""))
         if document and document.get("name") == name:
-            found[tag] = Record(version, document, version in here, commit)
+            found[tag] = Record(version, document, version in here, commit, content=contents[commit, paths[tag]])
     return found
 
 

@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import Any
 
 from commands import versions
+from commands.attestations import FOLDER
 from commands.diff import LOWER_IS_BETTER, compare_folds
 from commands.trace import places
 from commands.versions import Record
@@ -129,7 +130,7 @@ def complete(found: list[Shown], keys: Sequence[PublicKey]) -> None:
         taken[name] = taken.get(name, 0) + 1
         shown.anchor = name if taken[name] == 1 else f"{name}_{taken[name]}"
         try:
-            shown.manifest = parse_manifest(to_json(shown.record.document))
+            shown.manifest = parse_manifest(shown.record.content or to_json(shown.record.document))
         except (Problem, ValueError) as problem:
             shown.problems += getattr(problem, "lines", ("manifest.json: not readable",))
     compare_with_before(found)
@@ -188,7 +189,7 @@ def listen(found: list[Shown], keys: Sequence[PublicKey]) -> None:
     for shown in found:
         version = shown.record.version
         shown.at_hand = shown.record.present and (models.folder_of(version) / models.MODEL).is_file()
-        if shown.manifest:
+        if shown.manifest and (version in signatures or shown.tag in signed or (FOLDER / version).is_dir()):
             package = package_of(shown.manifest, signatures.get(version))
             shown.witnesses, problems = hear(version, package, shown.tag if shown.tag in signed else None, keys)
             unsigned = models.SIGNATURE not in package.texts
