@@ -5,8 +5,9 @@ of a chart are shown only where their hash is the one that the manifest records 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import BytesIO
 from typing import Any
 
@@ -50,7 +51,7 @@ class Shown:
     plots: dict[str, list[charts.Row]] = field(default_factory=dict)
     at_hand: bool = False
 
-    @property
+    @cached_property
     def scores(self) -> dict[str, float | None]:
         """The main score on the test part, over the folds and of the baseline, each only where it is a number."""
         name = self.record.main_score()[0]
@@ -60,7 +61,7 @@ class Shown:
         found = self.record.get("metrics", name, key)
         return charts.number(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
 
-    @property
+    @cached_property
     def against(self) -> dict[str, float | str] | None:
         """The difference of the score from the version before, with the noise where both had the same folds."""
         other, name = self.before, self.record.main_score()[0]
@@ -74,7 +75,7 @@ class Shown:
             found["verdict"] = ("better" if better else "worse") if self.noise["significant"] else "within noise"
         return found
 
-    @property
+    @cached_property
     def changed(self) -> set[chain.Node]:
         """The inputs and stages that are other ones than in the version before."""
         if self.manifest is None or self.before is None or self.before.manifest is None:
@@ -83,19 +84,19 @@ class Shown:
         inputs = {entry.path: entry.md5 for entry in then.inputs}
         found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.md5}
         for name, stage in self.manifest.stages.items():
-            code = [code_of({name: known}, m.inputs) for known, m in self._both(name, stage, stages, then)]
             known = stages.get(name)
-            if known is None or (known.cmd, known.params) != (stage.cmd, stage.params) or code[0] != code[-1]:
+            if known is None or (known.cmd, known.params) != (stage.cmd, stage.params):
+                found.add(("stage", name))
+            elif any(stage.deps.get(path) != known.deps.get(path) for path in {**self.code, **self.before.code}):
                 found.add(("stage", name))
         if then.model.sha256 != self.manifest.model.sha256:
             found.add(("model", self.manifest.name))
         return found
 
-    def _both(self, name: str, stage: Any, stages: dict[str, Any], then: Manifest) -> Iterator[tuple[Any, Manifest]]:
-        if self.manifest:
-            yield stage, self.manifest
-        if name in stages:
-            yield stages[name], then
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """The code that the stages read, path → MD5."""
+        return code_of(self.manifest.stages, self.manifest.inputs) if self.manifest else {}
 
 
 def collect(*, everywhere: bool) -> tuple[list[Shown], bool]:
