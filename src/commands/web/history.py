@@ -84,10 +84,9 @@ class Shown:
         inputs = {entry.path: entry.md5 for entry in then.inputs}
         found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.md5}
         for name, stage in self.manifest.stages.items():
-            known = stages.get(name)
-            if known is None or (known.cmd, known.params) != (stage.cmd, stage.params):
-                found.add(("stage", name))
-            elif any(stage.deps.get(path) != known.deps.get(path) for path in {**self.code, **self.before.code}):
+            known, files = stages.get(name), {**self.code, **self.before.code}
+            same = known and (known.cmd, known.params) == (stage.cmd, stage.params)
+            if known is None or not same or any(known.deps.get(path) != stage.deps.get(path) for path in files):
                 found.add(("stage", name))
         if then.model.sha256 != self.manifest.model.sha256:
             found.add(("model", self.manifest.name))
