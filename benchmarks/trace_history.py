@@ -82,10 +82,10 @@ def build(folder: Path, count: int) -> None:
     (folder / "data/renamed.bin").write_bytes(snapshot(0))
 
 
-def seconds(command: list[str], folder: Path) -> list[float]:
+def seconds(command: list[str], folder: Path, runs: int = RUNS) -> list[float]:
     """How long each of several whole processes took."""
     times = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         start = time.perf_counter()
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - start)

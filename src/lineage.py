@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "data/raw/penguins_v1.0.0.parquet",
     ),
     "restore": ("Put a version's bytes back under models/: from the cache, the remote, or by rebuilding.", "v1.0.0"),
+    "page": ("Write the lineage of all released versions as one HTML file that opens anywhere.", ""),
     "sign": ("Sign a package with a key of yours, in the form of OpenSSF Model Signing.", "v1.0.0 --key key.pem"),
     "release": ("Freeze the current version under a Git tag, once HEAD holds all that made it.", ""),
     "export": ("Write a version as CycloneDX, SLSA provenance or an OCI layout.", "v1.0.0 --format cyclonedx"),
@@ -49,7 +50,10 @@ def make_parser() -> argparse.ArgumentParser:
     for verb in ("show", "card", "restore", "sign", "export", "rebuild"):
         verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
     also = "also those of Git's history alone"
-    verbs["list"].add_argument("--all", dest="everywhere", action="store_true", help=also)
+    for verb in ("list", "page"):
+        verbs[verb].add_argument("--all", dest="everywhere", action="store_true", help=also)
+    page = "where to write it; reports/lineage.html by default"
+    verbs["page"].add_argument("--output", metavar="PATH", type=Path, default=Path("reports/lineage.html"), help=page)
     verbs["verify"].add_argument("names", metavar="VERSION", nargs="*", help=f"{VERSION}; by default all of models/")
     stage = "a stage that versions were assigned to, such as prod; by default each of them"
     verbs["deployed"].add_argument("stage", metavar="STAGE", nargs="?", help=stage)
@@ -65,9 +69,10 @@ def make_parser() -> argparse.ArgumentParser:
     snapshot = "a table in a format of data.path, which is the default"
     verbs["contract"].add_argument("table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
     public = "a public key that must have signed; may be repeated, one of them is enough"
-    verbs["verify"].add_argument(
-        "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public
-    )
+    for verb in ("verify", "page"):
+        verbs[verb].add_argument(
+            "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public
+        )
     attest = "sign what came out, whichever it is, into attestations/"
     verbs["rebuild"].add_argument("--attest", action="store_true", help=attest)
     forms = "a bill of materials, provenance, or what a registry of containers takes"

@@ -172,6 +172,7 @@ class Record:
     present: bool
     commit: str | None = None
     times: int = 1  # how many manifests there are of this model and version
+    content: bytes | None = None  # the manifest's own bytes, where a commit has them
 
     def get(self, *keys: str) -> Any:
         """A value by its keys; None where there is none."""
@@ -218,6 +219,21 @@ def in_workspace() -> list[Record]:
         except Problem:
             document = None
         found.append(Record(version, document or {}, present=True))
+    return found
+
+
+def released() -> dict[str, Record]:
+    """The manifests that this project's release tags hold, by tag, from one process of Git."""
+    start = models.tag_of("", "").removesuffix("@")
+    tags = {tag: commit for tag, commit in release_tags().items() if tag.startswith(start)}
+    paths = {tag: (models.folder_of(tag.rpartition("@")[2]) / models.MANIFEST).as_posix() for tag in tags}
+    contents, here = git.read_places((tags[tag], paths[tag]) for tag in tags), {*models.versions()}
+    found = {}
+    for tag, commit in tags.items():
+        name, _, version = tag.removeprefix(start).rpartition("@")
+        document = _load(contents.get((commit, paths[tag]), b""))
+        if document and document.get("name") == name:
+            found[tag] = Record(version, document, version in here, commit, content=contents[commit, paths[tag]])
     return found
 
 

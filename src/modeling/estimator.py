@@ -21,6 +21,7 @@ from record.parameters import Data, Estimator, Kind, Parameters, modules_of_clas
 from record.problem import Problem, did_you_mean, refuse_if
 
 MOST_VALUES = 1000  # of a category, that are listed in a manifest
+BINS = 20  # of the histogram of a column of numbers
 METHODS = ("fit", "predict", "get_params", "set_params")
 
 
@@ -160,9 +161,11 @@ def describe(pipeline: Pipeline, train: pa.Table, parameters: Parameters, nondet
 
 
 def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
-    """What training saw of a column: the range of numbers, the values of a category, the share that was missing."""
+    """What training saw of a column: the range of numbers, the values of a category, their counts, what was missing."""
     ends = pc.min_max(column).as_py() if kind == "number" else {"min": None, "max": None}
-    values = pc.unique(column).drop_null() if kind == "category" else None
+    unique = pc.unique(column).drop_null() if kind == "category" else None
+    values = sorted(unique.to_pylist()) if unique is not None and len(unique) <= MOST_VALUES else None
+    listed = [False, True] if kind == "boolean" else values
     return Feature(
         name=name,
         dtype=str(column.type),
@@ -171,8 +174,27 @@ def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
         missing=round(column.null_count / len(column), 6),
         minimum=None if ends["min"] is None else float(ends["min"]),
         maximum=None if ends["max"] is None else float(ends["max"]),
-        values=sorted(values.to_pylist()) if values is not None and len(values) <= MOST_VALUES else None,
+        values=values,
+        counts=histogram(column) if ends["min"] is not None else counts_of(column, listed) if listed else None,
     )
+
+
+def counts_of(column: pa.ChunkedArray, values: list[Any]) -> list[int]:
+    """How many rows have each of these values."""
+    found = {entry["values"]: entry["counts"] for entry in pc.value_counts(column).to_pylist()}
+    return [found.get(value, 0) for value in values]
+
+
+def histogram(column: pa.ChunkedArray) -> list[int]:
+    """How many rows are in each of `BINS` equal bins from the least to the greatest number.
+
+    Nothing but correctly rounded arithmetic decides, so every processor counts the same. Halves are taken since the
+    range of finite numbers may not be one.
+    """
+    halves = column.drop_null().to_numpy() / 2
+    above, width = halves - halves.min(), (halves.max() - halves.min()) / BINS
+    bins = (above / width).astype(np.int64) if width else np.zeros(len(halves), np.int64)
+    return [int(count) for count in np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)]
 
 
 def distributions(pipeline: Pipeline, parameters: Parameters) -> set[str]:

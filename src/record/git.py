@@ -154,6 +154,25 @@ def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
     return found
 
 
+def read_places(places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The content of files in commits, by commit and path, from one process; what is not there is left out."""
+    asked = [place for place in dict.fromkeys(places) if "\n" not in place[1]]
+    if not asked or not has_repository():
+        return {}
+    prefix = ask("rev-parse", "--show-prefix") or ""
+    lines = "".join(f"{commit}:{prefix}{path}\n" for commit, path in asked).encode(errors="surrogateescape")
+    answer, start, found = _run("cat-file", "--batch", "--buffer", content=lines) or b"", 0, {}
+    for place in asked:
+        end = answer.find(b"\n", start)
+        kind, size = answer[start:end].split(b" ")[-2:]
+        start = end + 1
+        if size.isdigit():
+            start += int(size) + 1
+            if kind == b"blob":
+                found[place] = answer[end + 1 : start - 1]
+    return found
+
+
 def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
     """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
     prefix = ask("rev-parse", "--show-prefix") or ""

@@ -161,7 +161,7 @@ class Step(Note):
 class Feature(Note):
     """A column that the model expects, and what training saw of it, with which new rows are compared.
 
-    Old manifests say the first three alone.
+    Old manifests say the first three alone, and later ones all but the counts, which are left out where there are none.
     """
 
     name: str
@@ -172,6 +172,8 @@ class Feature(Note):
     minimum: float | None = None  # of numbers
     maximum: float | None = None
     values: list[str] | None = None  # of categories, where there are not too many to list
+    # Rows: of numbers in equal bins from minimum to maximum, of each of `values`, of false and true.
+    counts: Annotated[list[int] | None, Field(exclude_if=lambda counts: counts is None)] = None
 
 
 class Fitted(Note):

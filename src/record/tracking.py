@@ -379,7 +379,7 @@ def content_hash(path: Path, recorded: Iterable[Digest] = ()) -> str:
 
     Of files whose pair of hashes is `recorded`, the other one is taken, which need not be taken twice then.
     """
-    return _hash_of_listing(_listed_now(path, recorded)) if path.is_dir() else md5_of_file(path, recorded)
+    return hash_of_listing(_listed_now(path, recorded)) if path.is_dir() else md5_of_file(path, recorded)
 
 
 def _listed_now(folder: Path, recorded: Iterable[Digest] = ()) -> dict[str, str]:
@@ -396,7 +396,8 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file() and not ignored.match_file(file.as_posix()))
 
 
-def _hash_of_listing(md5s: Mapping[str, str]) -> str:
+def hash_of_listing(md5s: Mapping[str, str]) -> str:
+    """The hash under which DVC records a folder, from the MD5 of each file in it."""
     listing = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
     return f"{md5_of(json.dumps(listing).encode())}.dir"
 
@@ -448,7 +449,7 @@ def _difference(commit: str, path: str, md5: str, read: Read, listing_of: Callab
 def _committed_folder(commit: str, folder: str) -> str:
     names = (git.ask("ls-tree", "-r", "-z", "--name-only", commit, "--", f"{folder}/") or "").split("\0")[:-1]
     contents = git.checked_out(commit, names)
-    return _hash_of_listing({Path(n).relative_to(folder).as_posix(): md5_of(c) for n, c in contents.items()})
+    return hash_of_listing({Path(n).relative_to(folder).as_posix(): md5_of(c) for n, c in contents.items()})
 
 
 def listing_of(md5: str, folder: Path) -> dict[str, str] | None:
@@ -456,7 +457,7 @@ def listing_of(md5: str, folder: Path) -> dict[str, str] | None:
     if (file := cached(md5)).is_file():
         return {item["relpath"]: item["md5"] for item in json.loads(file.read_bytes())}
     found = _listed_now(folder) if folder.is_dir() else {}
-    return found if _hash_of_listing(found) == md5 else None
+    return found if hash_of_listing(found) == md5 else None
 
 
 @cache

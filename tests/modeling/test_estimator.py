@@ -10,17 +10,19 @@ from sklearn.tree import DecisionTreeClassifier
 from tables import LOGISTIC, RIDGE, SEARCH, TREE, VOTING, make_parameters
 
 from modeling.estimator import (
+    MOST_VALUES,
     build_object,
     build_pipeline,
     build_setting,
     check_task,
     describe,
+    describe_feature,
     distributions,
     fit_pipeline,
     load_class,
     seed,
 )
-from modeling.table import features_and_target
+from modeling.table import features_and_target, kind_of
 from record.notes import Fitted
 from record.parameters import Estimator
 from record.problem import Problem
@@ -222,10 +224,36 @@ def test_a_model_is_described_by_its_steps_and_the_columns_it_expects() -> None:
         ("model", "sklearn.linear_model._logistic.LogisticRegression"),
     ]
     assert [tuple(dict(one).values()) for one in found.features] == [
-        ("x", "double", True, "number", 0.25, 0, 6, None),
-        ("n", "int64", False, "number", 0, 1, 4, None),
+        ("x", "double", True, "number", 0.25, 0, 6, None, [1, *[0] * 15, 1, 0, 0, 1]),
+        ("n", "int64", False, "number", 0, 1, 4, None, [1, *[0] * 5, 1, *[0] * 6, 1, *[0] * 5, 1]),
     ]
     assert (found.classes, found.deterministic, found.nondeterminism) == (["a", "b"], True, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        (["b", "a", None, "b"], [1, 2]),
+        ([True, None, True, False], [1, 2]),
+        ([True, True, None, True], [0, 3]),
+        ([7, 7, None, 7], [3, *[0] * 19]),
+        ([0.0, 19.0, 20.0, None], [1, *[0] * 18, 2]),
+        ([-1.7e308, 0.0, 1.7e308, 1.7e308], [1, *[0] * 9, 1, *[0] * 8, 2]),
+        ([0.0, 5e-324, 5e-324, None], [3, *[0] * 19]),
+    ],
+)
+def test_the_rows_of_a_column_are_counted_by_value_or_bin(values: list[Any], counts: list[int]) -> None:
+    column = pa.chunked_array([values])
+
+    assert describe_feature("x", column, kind_of(column.type)).counts == counts
+
+
+def test_a_column_of_too_many_values_or_of_dates_is_not_counted() -> None:
+    words = pa.chunked_array([[f"word {k}" for k in range(MOST_VALUES + 1)]])
+    dates = pa.chunked_array([[0, 1]], pa.timestamp("us"))
+
+    assert describe_feature("x", words, "category").counts is None
+    assert describe_feature("x", dates, "date").counts is None
 
 
 @pytest.mark.parametrize("classes", [["high", "low"], [False, True], [-1, 2], [1.0, 2.0]])

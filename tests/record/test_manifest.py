@@ -50,6 +50,16 @@ def test_lineage_is_everything_but_the_run() -> None:
     assert first != second
 
 
+def test_counts_of_a_column_are_kept_and_a_manifest_from_before_there_were_any_is_still_read() -> None:
+    whole = document()
+    assert parse_manifest(to_json(whole)).model.features[0].counts is None
+
+    whole["model"]["features"][0]["counts"] = [1, 0, 7]
+    assert parse_manifest(to_json(whole)).model.features[0].counts == [1, 0, 7]
+    whole["model"]["features"][0]["counts"] = None
+    assert problems_of(to_json(whole)) == (BAD_FORM,)
+
+
 values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 sections = st.dictionaries(st.text(), values | st.lists(values) | st.dictionaries(st.text(), values), max_size=3)
 
