@@ -1,7 +1,7 @@
 """What the page says of each version: its score beside the one before, what changed, who vouches for it, its charts.
 
 Everything is read at once: all manifests, all signatures and all data of charts from one process of Git each. The data
-of a chart are shown only where their hash is the one that the manifest records for `reports/plots`.
+of a chart are shown only where their hashes are those that the manifest records.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import Any
 
 from commands import versions
 from commands.attestations import FOLDER
+from commands.deployments import deployments_of, words
 from commands.diff import LOWER_IS_BETTER, compare_folds
 from commands.trace import places
 from commands.versions import Record
@@ -49,6 +50,7 @@ class Shown:
     witnesses: list[Witness] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     plots: dict[str, list[charts.Row]] = field(default_factory=dict)
+    lived: list[str] = field(default_factory=list)  # in which stages of life it is and was, and when
     at_hand: bool = False
 
     @cached_property
@@ -177,17 +179,23 @@ def read_plots(found: list[Shown]) -> None:
 
 
 def _is_recorded(files: dict[str, bytes], manifest: Manifest) -> bool:
-    recorded = {stage.outs.get(PLOTS.as_posix()) for stage in manifest.stages.values()}
-    return tracking.hash_of_listing({name: md5_of(content) for name, content in files.items()}) in recorded
+    """Whether each file is what a stage made, as an out of its own or, in older manifests, in the folder of all."""
+    md5s = {name: md5_of(content) for name, content in files.items()}
+    outs = {path: md5 for stage in manifest.stages.values() for path, md5 in stage.outs.items()}
+    is_folder = outs.get(PLOTS.as_posix()) == tracking.hash_of_listing(md5s)
+    return is_folder or all(outs.get((PLOTS / name).as_posix()) == md5 for name, md5 in md5s.items())
 
 
 def listen(found: list[Shown], keys: Sequence[PublicKey]) -> None:
-    """Who signed each version, its tag, or a rebuild of it."""
+    """Who signed each version, its tag, or a rebuild of it, and which stages of life it was put into."""
     signatures = read_signatures(found)
     form = "%(if)%(contents:signature)%(then)%(refname:lstrip=2)%(end)"
     signed = {*(git.ask("for-each-ref", f"--format={form}", "refs/tags/") or "").split()}
+    known = {name: deployments_of(name) for name in {shown.manifest.name for shown in found if shown.manifest}}
     for shown in found:
         version = shown.record.version
+        lived = known[shown.manifest.name] if shown.manifest and shown.tag else []
+        shown.lived = [f"{each.place} {words(each, lived)}" for each in lived if each.version == version]
         shown.at_hand = shown.record.present and (models.folder_of(version) / models.MODEL).is_file()
         if shown.manifest and (version in signatures or shown.tag in signed or (FOLDER / version).is_dir()):
             package = package_of(shown.manifest, signatures.get(version))
