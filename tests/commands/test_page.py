@@ -139,6 +139,36 @@ def test_the_page_shows_each_release_with_its_score_its_chain_its_causes_and_its
     assert page.locator("#v1\\.2\\.0 .new").get_attribute("d").count("M") == 2  # the input and the model
 
 
+def test_the_page_says_where_a_version_is_deployed_and_what_was_there_before(
+    three: list[str], repository: Project, show: Callable[..., Page]
+) -> None:
+    for count, (commit, day) in enumerate(zip(three[:2], ("2026-01-19", "2026-03-01"), strict=True), start=1):
+        date = f"{day}T00:00:00Z"
+        repository.run(f"git tag -a penguins#prod#{count} -m prod {commit}", GIT_COMMITTER_DATE=date)
+    run(everywhere=False, output=PAGE)
+    page = show()
+
+    assert "in prod since 2026-03-01, before it v1.0.0 for 41 days" in page.locator("#v1\\.1\\.0").text_content()
+    assert "was in prod from 2026-01-19 to 2026-03-01" in page.locator("#v1\\.0\\.0").text_content()
+    assert page.locator(".tag").all_text_contents() == ["released", "in prod", "released"]
+
+
+def test_charts_are_shown_where_each_is_an_out_of_its_own_and_not_where_one_is_another(
+    release: Callable[..., str], show: Callable[..., Page]
+) -> None:
+    for version, plots in {"v1.0.0": CLASSES, "v1.1.0": CLASSES | {"errors.csv": "curve,class,x,y\n"}}.items():
+        whole = manifest(version, 0.8, CLASSES)
+        del whole["stages"]["prepare"]["outs"]["reports/plots"]
+        outs = {f"reports/plots/{name}": md5_of(content.encode()) for name, content in CLASSES.items()}
+        whole["stages"]["prepare"]["outs"] |= outs
+        release(to_json(whole), version, plots)
+    run(everywhere=False, output=PAGE)
+    page = show()
+
+    assert page.locator("#v1\\.0\\.0 figcaption").count() == 4
+    assert page.locator("#v1\\.1\\.0 figcaption").count() == 0
+
+
 def test_search_finds_a_hash_and_commits_link_to_the_remote(three: list[str], show: Callable[..., Page]) -> None:
     run(everywhere=False, output=PAGE)
     page = show()
