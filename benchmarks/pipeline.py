@@ -6,8 +6,6 @@ times is what to quote. The memory is the most that a single process held.
 """
 
 import os
-import resource
-import shutil
 import statistics
 import subprocess
 import sys

@@ -21,7 +21,9 @@ PLAIN_DTYPE = re.compile(r"[?biufcSUVmMO]\d{0,9}")
 METHODS = {"auto", "predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform"}
 # Attributes that name a method which is called on another object, whatever that object is.
 METHOD_NAMES = ("stack_method", "stack_method_", "chain_method", "chain_method_", "response_method", "_response_method")
+NORMS = {"X_norm_squared", "Y_norm_squared"}  # which compiled code takes instead of computing them
 MT19937_WORDS = 624
+MOST_DIMENSIONS = 64  # as many as NumPy has
 MOST_EMPTY = 2**24  # bytes that an array without elements would have, if each dimension of 0 were 1
 
 
@@ -55,7 +57,8 @@ def dtype_of(text: str, state: tuple[Any, ...]) -> np.dtype[Any]:
 
 def size_of(shape: Any, dtype: np.dtype[Any]) -> int:
     """How many bytes an array has in a file, or how many objects; one that has none must not seem to be large."""
-    require(type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape), "a shape without numbers")
+    is_shape = type(shape) is tuple and len(shape) <= MOST_DIMENSIONS
+    require(is_shape and all(type(size) is int and 0 <= size < 2**63 for size in shape), "a shape without numbers")
     size: int = math.prod(shape) * (1 if dtype.hasobject else dtype.itemsize)
     seeming = math.prod(filter(None, shape)) * max(dtype.itemsize, 1)
     require(size or seeming <= MOST_EMPTY, "an empty array of a large shape")
@@ -107,11 +110,17 @@ def check_tree_state(tree: Any, state: dict[str, Any]) -> None:
     inner = nodes["left_child"] != -1
     check_children(nodes["left_child"], nodes["right_child"], inner, nodes["feature"])
     require((nodes["feature"][inner] < tree.n_features).all(), "a tree of more features than it has")
-    depth, level = 0, np.flatnonzero(inner[:1])
-    while len(level):
-        below = np.concatenate([nodes["left_child"][level], nodes["right_child"][level]])
-        depth, level = depth + 1, below[inner[below]]
+    depth = depth_of(nodes["left_child"][inner], nodes["right_child"][inner], np.flatnonzero(inner), len(nodes))
     require(type(state["max_depth"]) is int and depth <= state["max_depth"], "a tree that is deeper than it says")
+
+
+def depth_of(left: Any, right: Any, inner: Any, count: int) -> int:
+    """How many steps the longest path of a tree has, by steps that double."""
+    above, steps = np.zeros(count, dtype=np.intp), np.ones(count, dtype=np.intp)
+    above[left], above[right], steps[0] = inner, inner, 0
+    for _ in range(count.bit_length()):
+        steps, above = steps + steps[above], above[above]
+    return int(steps.max())
 
 
 def check_predictor(predictor: Any) -> None:
@@ -212,6 +221,15 @@ def check_means(made: Any) -> None:
             waiting += [node.left, node.right]
 
 
+def check_function(made: Any) -> None:
+    """It calls what computes with numbers alone, whatever it is given beside them."""
+    for function in (getattr(made, "func", None), getattr(made, "inverse_func", None)):
+        is_plain = function is None or isinstance(function, np.ufunc | partial | type)
+        require(is_plain or function.__module__ == "numpy", "a function that is not one of numbers")
+    for settings in (getattr(made, "kw_args", None) or {}, getattr(made, "inv_kw_args", None) or {}):
+        require(type(settings) is dict and "out" not in settings, "a function that writes into another array")
+
+
 def check_subclusters(made: Any) -> None:
     """Each of its centres has a norm."""
     check_rows(made, "subcluster_centers_")
@@ -241,12 +259,16 @@ def check_one_hot(made: Any) -> None:
     for number, values in enumerate(getattr(made, "categories_", ())):
         require(type(values) is np.ndarray and values.ndim == 1, "values that are not a row")
         columns = len(values)
-        if rare is not None and (places := rare[number]) is not None:
-            require(array_of(places, 1, "iu").shape == values.shape, "rare values of others")
-            columns = columns - made._infrequent_indices[number].size + 1
-            require(is_within(places, columns), "rare values elsewhere")
+        if rare is not None:
+            places, grouped = rare[number], made._infrequent_indices[number]
+            require((places is None) == (grouped is None), "rare values of others")
+            if places is not None:
+                require(array_of(places, 1, "iu").shape == values.shape, "rare values of others")
+                require(is_within(array_of(grouped, 1, "iu"), len(values)) and grouped.size, "rare values of others")
+                columns = columns - grouped.size + 1
+                require(is_within(places, columns), "rare values elsewhere")
         if drops is not None and (drop := drops[number]) is not None:
-            require(0 <= drop < columns, "a dropped value that is not there")
+            require(isinstance(drop, int | np.integer) and 0 <= drop < columns, "a dropped value that is not there")
             columns -= 1
         outs = getattr(made, "_n_features_outs", None)  # an OrdinalEncoder has none
         require(outs is None or (type(outs) is list and outs[number] == columns), "columns of other values")
@@ -263,7 +285,8 @@ def check_boosting(made: Any) -> None:
     if hasattr(made, "estimators_"):
         classes = len(made.classes_) if hasattr(made, "classes_") else 1
         columns = classes if classes > 2 else 1
-        require(made.n_trees_per_iteration_ == columns, "boosting of other classes")
+        is_of_many = type(made._loss).__name__ == "HalfMultinomialLoss" and made._loss.is_multiclass is True
+        require(made.n_trees_per_iteration_ == columns and is_of_many == (columns > 1), "boosting of other classes")
         check_beginning(made.init_, classes)
         require(made.estimators_.ndim == 2 and made.estimators_.shape[1] == columns, "boosting of other columns")
         for each in made.estimators_.flat:
@@ -287,7 +310,8 @@ def check_beginning(init: Any, classes: int) -> None:
 def check_hist_boosting(made: Any) -> None:
     """The features of its trees are there, and those of categories are known as such."""
     if hasattr(made, "_predictors"):
-        require(made._n_features == made.n_features_in_, "boosting of other rows")
+        count = made._n_features
+        require(isinstance(count, int | np.integer) and count == made.n_features_in_, "boosting of other rows")
         check_preprocessor(made._preprocessor, made._n_features)
     categorical: Any = getattr(getattr(made, "_bin_mapper", None), "is_categorical_", None)
     for each in (tree for trees in getattr(made, "_predictors", ()) for tree in trees):
@@ -341,6 +365,8 @@ def check_classes(made: Any) -> None:
     labels, classes = getattr(made, "_y", None), getattr(made, "classes_", None)
     if hasattr(made, "_fit_X"):
         require(made.n_samples_fit_ == made._fit_X.shape[0], "another number of neighbours")
+        settings = getattr(made, "effective_metric_params_", None) or {}
+        require(type(settings) is dict and settings.keys().isdisjoint(NORMS), "norms of other rows")
     if classes is not None and isinstance(labels, np.ndarray) and labels.ndim == 1:
         require(labels.dtype.kind in "iu" and is_within(labels, len(classes)), "labels of neighbours")
         require(len(labels) == made._fit_X.shape[0], "labels of other rows")
@@ -381,6 +407,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "BSpline": check_spline,
     "DictVectorizer": check_places,
     "FeatureHasher": check_numbers,
+    "FunctionTransformer": check_function,
     "HashingVectorizer": check_numbers,
     "MultiLabelBinarizer": check_places,
     "NeighborsBase": check_classes,

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
 from sklearn.base import BaseEstimator
+from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 
 from modeling import structures
@@ -88,10 +89,13 @@ VALUES = {
     "sklearn.feature_selection._univariate_selection": {"chi2", "f_classif", "f_regression"},
 }
 SCORES = ("sklearn.metrics._classification", "sklearn.metrics._ranking", "sklearn.metrics._regression")
+PLACED = (np.ma.MaskedArray, Tree)
+BIT_GENERATOR = 4096  # bytes; what one takes in memory
 KNOWN = {"joblib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "skrub"}  # to which the tables above apply
 # Parts of scikit-learn and skrub that change the process when they are imported, or exist to be tested or to download.
 NEVER = ("conftest", "datasets", "estimator_checks", "experimental", "externals", "test", "_test", "_mocking")
-KEYS = (str, bytes, int, float, bool, type(None), tuple, np.generic)  # what is hashed
+KEYS = (str, bytes, int, float, bool, type(None), np.generic)  # what is hashed
+MOST_TUPLE_KEYS = 1000  # in a file
 
 
 @dataclass(eq=False)
@@ -126,7 +130,14 @@ class Reading:
     fresh: dict[int, Any] = field(default_factory=dict)  # made, and not yet given a state
     built: list[Any] = field(default_factory=list)
     names: "weakref.WeakSet[Name]" = field(default_factory=weakref.WeakSet)
+    taken: int = 0  # bytes of arrays and trees; one text of the file can be made into many
+    keys: int = 0  # tuples that are hashed, which can be made to collide
     layers: dict[int, tuple[Any, int]] = field(default_factory=dict)  # of an array of objects, how many are below it
+
+    def take(self, size: int) -> None:
+        """Count what is made, which honest files make once and a second time as trees."""
+        self.taken += size
+        structures.require(self.taken <= 4 * self.size + 2**20, "more than its file does")
 
 
 def refuse(what: object) -> NoReturn:
@@ -261,6 +272,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             case ["collections.defaultdict", Name(name="OrderedDict" | "dict" | "list") as kind]:
                 return named.found()(kind.found())
             case ["builtins.bytearray", bytes(data)]:
+                self.reading.take(len(data))
                 return bytearray(data)
             case ["numpy.dtype", str(text), False, True] if structures.PLAIN_DTYPE.fullmatch(text):
                 return np.dtype(text, align=False, copy=True)
@@ -270,11 +282,13 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
                 return named.found()(np.ma.MaskedArray, np.ndarray, (0,), "b")
             case ["numpy._core.multiarray.scalar", dtype, bytes(data)]:
                 structures.check_array_state((), self.settled(dtype, np.dtype), data)
+                self.reading.take(len(data))
                 return named.found()(dtype, data)
             case ["numpy._core.numeric._frombuffer", bytes() | bytearray() as data, dtype, shape, "C" | "F" as order]:
                 structures.check_array_state(shape, self.settled(dtype, np.dtype), bytes(data))
                 return named.found()(data, dtype, shape, order)
             case ["numpy.random._pickle.__bit_generator_ctor", Name(name="MT19937" | "PCG64") as kind]:
+                self.reading.take(BIT_GENERATOR)
                 return kind.found()()
             case ["numpy.random._pickle.__generator_ctor" | "numpy.random._pickle.__randomstate_ctor", bits]:
                 return named.found()(self.settled(bits, np.random.BitGenerator))
@@ -325,6 +339,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         """Give a compiled object its state, once its indices are in bounds and no part of it can change."""
         for part in state.values() if isinstance(state, dict) else state:
             structures.require(id(part) not in self.reading.fresh, "a part that is not finished")
+            self.reading.take(part.nbytes if isinstance(part, np.ndarray) else len(part) if type(part) is bytes else 0)
         match type(made).__name__:
             case "ndarray":
                 structures.check_array_state(state[1], self.settled(state[2], np.dtype), state[4])
@@ -371,6 +386,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
             return found
         left = self.reading.size - self.file_handle.tell()
         structures.require(not dtype.hasobject and size <= left, "more than the file holds")
+        self.reading.take(size)
         wrapper = NumpyArrayWrapper(np.ndarray, shape, order, dtype, numpy_array_alignment_bytes=align)
         found = wrapper.read_array(self, ensure_native_byte_order=True)
         structures.check_values(found)
@@ -423,22 +439,28 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         self.fill_dictionary([key], [value])
 
     def fill_dictionary(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
-        """Add to a dictionary; those of a search hold masked arrays of its parameters."""
+        """Add to a dictionary."""
         filled = self.fill(dict)
-        of_search = [type(key) is str and key.startswith("param_") for key in keys]
-        parts(value for value, may_be_masked in zip(values, of_search, strict=True) if not may_be_masked)
+        parts(value for key, value in zip(keys, values, strict=True) if not has_place(key, value))
         if type(filled) is defaultdict:
             structures.require(all(type(value) in (dict, list, OrderedDict) for value in values), "another default")
-        filled.update(zip(map(hashable, keys), values, strict=True))
+        filled.update(zip(map(self.hashable, keys), values, strict=True))
+
+    def hashable(self, key: Any) -> Any:
+        """A key whose hash runs no code but Python's and NumPy's, and which is not one of many of the same hash."""
+        self.reading.keys += type(key) is tuple
+        structures.require(is_key(key) and self.reading.keys <= MOST_TUPLE_KEYS, f"a key of type {type(key).__name__}")
+        return key
 
     def load_additems(self) -> None:
         """Add to a set."""
         items = self.pop_mark()
-        self.fill(set).update(map(hashable, items))
+        self.fill(set).update(map(self.hashable, items))
 
     def load_frozenset(self) -> None:
         """A set that does not change."""
-        self.append(frozenset(map(hashable, self.pop_mark())))
+        items = self.pop_mark()  # which changes what `append` appends to
+        self.append(frozenset(map(self.hashable, items)))
 
     def fill(self, kind: type) -> Any:
         """The container that is filled: a plain one, or a dictionary of the kinds that models have."""
@@ -450,6 +472,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def load_bytearray8(self) -> None:
         """Bytes, as many as there are."""
         self.load_binbytes8()
+        self.reading.take(len(self.stack[-1]))
         self.stack[-1] = bytearray(self.stack[-1])
 
     def get_extension(self, code: int) -> None:
@@ -486,16 +509,24 @@ for code in ("DICT", "NEWOBJ_EX", "READONLY_BUFFER", "NEXT_BUFFER"):
 
 
 def parts(items: Iterable[Any]) -> Sequence[Any]:
-    """What a container is made of: no masked arrays, which hide their values from all checks."""
+    """What a container is made of: nothing that has one place, where alone it is checked."""
     found = items if isinstance(items, list) else list(items)
-    structures.require(not any(isinstance(each, np.ma.MaskedArray) for each in found), "a masked array")
+    structures.require(not any(isinstance(each, PLACED) for each in found), "something out of its place")
     return found
 
 
-def hashable(key: Any) -> Any:
-    """A key whose hash runs no code but Python's and NumPy's."""
-    structures.require(isinstance(key, KEYS), f"a key of type {type(key).__name__}")
-    return key
+def has_place(key: Any, value: Any) -> bool:
+    """Whether this is the one place of a masked array, whose values are hidden, or of a tree, which checks no width."""
+    if isinstance(value, np.ma.MaskedArray):
+        return type(key) is str and key.startswith("param_")  # what a search keeps of its parameters
+    return isinstance(value, Tree) and key == "tree_"
+
+
+def is_key(key: Any) -> bool:
+    """Whether a value is text, a number of 64 bits, or a tuple of such."""
+    if type(key) is tuple:
+        return all(map(is_key, key))
+    return isinstance(key, KEYS) and not (isinstance(key, int) and not -(2**63) <= key < 2**63)
 
 
 @lru_cache(maxsize=10_000)

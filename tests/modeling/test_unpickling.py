@@ -19,7 +19,9 @@ import pytest
 from projects import CHECKOUT
 from scipy.interpolate import BSpline
 from scipy.sparse import csr_matrix
+from sklearn._loss.loss import HalfBinomialLoss
 from sklearn.cluster import Birch, BisectingKMeans, KMeans
+from sklearn.cluster._kmeans import _kmeans_single_lloyd
 from sklearn.decomposition import NMF
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
@@ -34,6 +36,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -429,7 +432,67 @@ def fitted() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def multiplied() -> dict[str, bytes]:
+    """Little that becomes much: one value made into many, numbers that collide, comparisons without end."""
+    tree = DecisionTreeRegressor().fit(ROWS, NUMBERS).tree_
+    count = 20_001
+    nodes = np.zeros(count, dtype=tree.__getstate__()["nodes"].dtype)
+    nodes["left_child"], nodes["right_child"], inner = -1, -1, np.arange(0, count - 1, 2)
+    nodes["left_child"][inner], nodes["right_child"][inner] = inner + 1, inner + 2
+    state = {"max_depth": count, "node_count": count, "nodes": nodes, "values": np.zeros((count, 1, 1))}
+    arguments = 3, np.array([1], dtype=np.intp), 1
+
+    class Copied:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Tree, arguments, state
+
+    prime = 2**61 - 1  # by which Python divides a number for its hash
+    pairs = b"".join(plain((number, prime - number)) + b"N" for number in range(5000))
+    number = b"\x8b" + (400_000).to_bytes(4, "little") + b"\x7f" * 400_000
+    other = LAUGHS.replace(b"q\1", b"q\2").replace(b"h\1", b"h\2")
+    boosted = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting:HistGradientBoostingRegressor"
+    return {
+        "one text as many": whole(plain(b"a" * 2_000_000) + b"q\1" + b"0](" + called("builtins:bytearray", b"h\1") * 1000 + b"e"),
+        "random numbers without end": whole(name("numpy.random._pickle:__bit_generator_ctor") + b"q\1" + b"0" + name("numpy.random._mt19937:MT19937") + b"\x85q\2" + b"0](" + b"h\1h\2R" * 350_000 + b"e"),
+        "one tree as many": dumped([Copied() for _ in range(600)]),
+        "numbers of one hash": whole(b"}(" + b"".join(plain(prime * k) + b"N" for k in range(1, 60_000)) + b"u"),
+        "many tuples": whole(b"}(" + pairs + b"u"),
+        "a shape of huge numbers": whole(number + b"q\1" + b"0" + ARRAY + b"(" + plain(1) + b"(" + b"h\1" * 60 + b"t" + FLOATS + plain(False) + plain(b"") + b"tb"),
+        "sets in tuples in sets": whole(b"(N\x91\x85" + b"".join(b"q\1(h\1\x91\x85" for _ in range(60)) + b"."),
+        "two endless numbers": whole(LAUGHS + b"0" + other + b"0" + having(boosted, _predictors=b"]", _n_features=b"h\1", n_features_in_=b"h\2")),
+    }  # fmt: skip
+
+
+def believed() -> dict[str, bytes]:
+    """What one attribute says, and another, or a function, is trusted to fit."""
+    many = GradientBoostingClassifier(n_estimators=2, max_depth=1).fit(ROWS, np.arange(40) % 10)
+    many._loss = HalfBinomialLoss()
+    rare = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=2).fit([["a"], ["a"], ["b"], ["c"]])
+    rare._default_to_infrequent_mappings, rare._infrequent_indices, rare._n_features_outs = (
+        [None],
+        [np.array([10**9])],
+        [3],
+    )
+    norms = KNeighborsClassifier(algorithm="brute").fit(ROWS, CLASSES)
+    norms.effective_metric_params_ = {"Y_norm_squared": np.ones(1)}
+    given = {"sample_weight": np.ones(40), "centers_init": np.ones((5000, 2)), "max_iter": 3}
+    loose = MultiOutputRegressor(Ridge()).fit(ROWS, ROWS)
+    loose.estimators_ = [DecisionTreeRegressor().fit(ROWS, NUMBERS).tree_]
+    return {
+        "a tree in place of an estimator": dumped(loose),
+        "an array that is written into": dumped(FunctionTransformer(np.log, kw_args={"out": np.ones((40, 3))})),
+        "the loss of boosting": dumped(many),
+        "rare values without places": dumped(rare),
+        "norms of neighbours": dumped(norms),
+        "a part of a value": changed(OneHotEncoder(drop="first").fit([["a"], ["b"]]), _drop_idx_after_grouping=np.array([0.9], dtype=object)),
+        "k-means as a function": dumped(FunctionTransformer(_kmeans_single_lloyd, kw_args=given)),
+        "k-means the other way": dumped(FunctionTransformer(np.log, inverse_func=_kmeans_single_lloyd)),
+    }  # fmt: skip
+
+
 KINDS["a structure"] = trees()
+KINDS["little that becomes much"] = multiplied()
+KINDS["what is believed"] = believed()
 KINDS["values that are none"] = values()
 KINDS["a fitted estimator"] = fitted()
 NOT_IMPORTED = [
@@ -503,6 +566,12 @@ def test_an_honest_model_that_an_allow_list_of_names_refused_is_loaded(model: An
     model.fit(rows, CLASSES)
 
     assert np.array_equal(unpickle(dumped(model)).predict(rows), model.predict(rows))
+
+
+def test_sets_and_tuples_come_back_as_they_were() -> None:
+    kept = {"a": frozenset({"b", (1, "c")}), ("d", 2): {None, 2.5}, "e": ()}
+
+    assert unpickle(dumped(kept)) == kept
 
 
 def test_train_refuses_a_model_that_could_not_be_loaded() -> None:
