@@ -29,8 +29,9 @@ def machine(project: Project, folder: Path) -> Project:
 def test_a_team_signs_a_stranger_attests_and_a_machine_with_the_key_alone_scores(
     project: Project, tmp_path: Path
 ) -> None:
-    project.type(commands("A key for the team").replace("team.", f"{tmp_path}/team."))
-    project.commit("Sign v1.0.0")
+    project.type(
+        commands("A key for the team").replace("models team.pub", "models").replace("team.", f"{tmp_path}/team.")
+    )
     project.type(f"git init -q --bare -b main {tmp_path / 'hub'} && git remote add origin {tmp_path / 'hub'}")
     project.run(f"dvc remote add -q -d storage {tmp_path / 'storage'}")
     project.commit("Say where the models are")
