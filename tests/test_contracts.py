@@ -23,6 +23,7 @@ SRC = CHECKOUT / "src"
 MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in SRC.rglob("*.py")}
 PIPELINE = YAML(typ="safe").load((CHECKOUT / "dvc.yaml").read_text())
 STAGES = ["package", "prepare", "train"]  # not those of the user's own
+LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)|src=\"(?!\w+:)([^\"]+)\"")  # to a file
 NUMERIC = {"joblib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "threadpoolctl"}
 DISTRIBUTIONS = metadata.packages_distributions()
 
@@ -240,6 +241,16 @@ def test_the_raw_snapshots_are_those_that_their_readme_makes(project: Project) -
     project.run("python make.py")
 
     assert project.snapshot("data/raw") == before
+
+
+@pytest.mark.usefixtures("template")
+def test_the_links_of_the_pages_lead_to_files() -> None:
+    pages = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *(CHECKOUT / "docs").glob("*.md")]
+    links = [(page, found) for page in pages for found in LINK.findall(page.read_text(encoding="utf-8"))]
+    broken = [(page.name, to) for page, found in links if not (page.parent / (to := "".join(found))).exists()]
+
+    assert len(links) > 30
+    assert broken == []
 
 
 def test_the_plot_templates_are_the_ones_that_dvc_yaml_names() -> None:

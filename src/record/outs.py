@@ -1,37 +1,48 @@
 """What stood in the outs of a stage, put back when its command fails, since DVC deletes outs before it runs one.
 
 This runs in a process of its own, after a stage has failed, so it cannot change what a stage makes and no stage
-depends on it.
+depends on it. Outs that are `persist: true` were never deleted, and whatever is there stays.
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
 
-from record import git
 from record.files import keep_only, replacing, write
 from record.problem import say
-from record.tracking import cached, content_hash, read_workspace, recorded_stages
+from record.tracking import (
+    cached,
+    committed_files,
+    content_hash,
+    declared_stages,
+    hash_of_committed,
+    listing_of,
+    read_workspace,
+    recorded_stages,
+)
 
 
 def put_back(stage: str) -> list[str]:
-    """Put back the outs of a stage that dvc.lock records and that are not there; the paths of those that were."""
+    """Put back what DVC deleted of the outs that dvc.lock records of a stage; returns the paths of what was."""
     recorded = recorded_stages(read_workspace).get(stage)
-    lost = [
-        Path(path)
-        for path, md5 in (recorded.outs if recorded else {}).items()
-        if not Path(path).exists() or content_hash(Path(path)) != md5
-        if restore(Path(path), md5)
-    ]
-    return [path.as_posix() for path in lost]
+    if recorded is None:
+        return []
+    declared = declared_stages(read_workspace)[stage.partition("@")[0]]
+    deleted = ((path, md5) for path, md5 in recorded.outs.items() if not declared.persists(path))
+    return [path for path, md5 in deleted if not is_there(Path(path), md5) and is_restored(Path(path), md5)]
 
 
-def restore(path: Path, md5: str) -> bool:
+def is_there(path: Path, md5: str) -> bool:
+    """Whether an out is what dvc.lock records."""
+    return path.exists() and content_hash(path) == md5
+
+
+def is_restored(path: Path, md5: str) -> bool:
     """Write a file or a folder as DVC's cache or else Git's HEAD has it; False where neither does."""
-    files = files_of(path, md5)
-    if files is None or not all(cached(each).is_file() for each in files.values()):
-        return is_restored_by_git(path, md5)
+    listing = listing_of(md5, path) if md5.endswith(".dir") else {"": md5}
+    files = {path / name: each for name, each in (listing or {}).items()}
+    if listing is None or not all(cached(each).is_file() for each in files.values()):
+        return is_restored_by_git(path.as_posix(), md5)
     for file, each in files.items():
         with replacing(file) as part:
             shutil.copyfile(cached(each), part)
@@ -40,22 +51,14 @@ def restore(path: Path, md5: str) -> bool:
     return True
 
 
-def files_of(path: Path, md5: str) -> dict[Path, str] | None:
-    """The files of an out with their hashes; None where the cache does not list those of a folder."""
-    if not md5.endswith(".dir"):
-        return {path: md5}
-    listing = cached(md5)
-    if not listing.is_file():
-        return None
-    return {path / item["relpath"]: item["md5"] for item in json.loads(listing.read_bytes())}
-
-
-def is_restored_by_git(path: Path, md5: str) -> bool:
-    """Whether HEAD holds an out that Git keeps, such as metrics; it is then written."""
-    names = (git.ask("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", path.as_posix()) or "").split("\0")[:-1]
-    for name, content in git.checked_out("HEAD", names).items():
+def is_restored_by_git(path: str, md5: str) -> bool:
+    """Write an out that Git keeps, such as metrics, as HEAD has it; False where it has another."""
+    contents = committed_files("HEAD", path)
+    if hash_of_committed(contents, path) != md5:
+        return False
+    for name, content in contents.items():
         write(Path(name), content)
-    return path.exists() and content_hash(path) == md5
+    return True
 
 
 if __name__ == "__main__":

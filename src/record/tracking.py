@@ -26,6 +26,7 @@ from record.problem import CannotAsk, Problem
 LOCK = Path("dvc.lock")
 PIPELINE = Path("dvc.yaml")
 PARAMETERS = Path("params.yaml")
+OUTS = ("outs", "metrics", "plots")  # the keys of a stage in dvc.yaml under which it names what it makes
 PACKAGE = "package"  # the stage at the end of the graph
 PACKAGE_AGAIN = f"dvc repro --force --single-item {PACKAGE}"  # DVC sees no reason where only the record is old
 TEMPLATE = re.compile(r"(?<!\\)\$\{\s*([^}]+?)\s*\}")
@@ -150,6 +151,7 @@ class Declared(Written):
     deps: list[str]
     outs: list[str]
     metrics: list[str]
+    persistent: list[str]  # the outs that DVC leaves where they are when it runs the stage
     items: set[str] | None
 
     def has(self, name: str) -> bool:
@@ -162,6 +164,10 @@ class Declared(Written):
         above = [path, *(parent.as_posix() for parent in Path(path).parents)]
         outs = [out for out in self.outs if not (is_kept and "*" in out)]
         return any(_matches(out, folder, "[^/]*") for out in outs for folder in above)
+
+    def persists(self, path: str) -> bool:
+        """Whether an out of this stage stays in its place while the stage runs."""
+        return any(_matches(out, path, "[^/]*") for out in self.persistent)
 
     def runs(self, cmd: str) -> bool:
         """Whether this is the command of the stage."""
@@ -195,14 +201,16 @@ def _declared(stage: dict[str, Any], values: dict[str, Any], folder: Path, share
     body = stage.get("do", stage)
     wdir = normpath((folder / filled_in(str(body.get("wdir", ".")), values)).as_posix())
 
-    def paths(key: str) -> list[str]:
-        return [_join(wdir, filled_in(_path_of(item), values)) for item in body.get(key) or []]
+    def paths(*keys: str, persistent: bool = False) -> list[str]:
+        items = [item for key in keys for item in body.get(key) or [] if not persistent or _is_persistent(item)]
+        return [_join(wdir, filled_in(_path_of(item), values)) for item in items]
 
     return Declared(
         cmd=filled_in(str(_as_text(body.get("cmd") or "")), values),
         wdir=wdir,
         deps=paths("deps"),
-        outs=[*paths("outs"), *paths("metrics"), *paths("plots")],
+        outs=paths(*OUTS),
+        persistent=paths(*OUTS, persistent=True),
         metrics=[*paths("metrics"), *shared],
         items=_items(stage, values),
     )
@@ -244,6 +252,10 @@ def mapping_in(read: Read, path: Path) -> dict[str, Any]:
 
 def _path_of(item: Any) -> str:
     return str(next(iter(item))) if isinstance(item, dict) and item else str(item)
+
+
+def _is_persistent(item: Any) -> bool:
+    return isinstance(item, dict) and any(isinstance(flags, dict) and flags.get("persist") for flags in item.values())
 
 
 def _join(wdir: str, path: str) -> str:
@@ -435,7 +447,7 @@ def _difference(commit: str, path: str, md5: str, read: Read, listing_of: Callab
     """What a commit has of a file that DVC tracks; empty where DVC does not track it, None where it is held."""
     tracked = pointer_to(path, read)
     if tracked is None:
-        return None if md5.endswith(".dir") and _committed_folder(commit, path) == md5 else ""
+        return None if md5.endswith(".dir") and hash_of_committed(committed_files(commit, path), path) == md5 else ""
     file, _, entry = tracked
     folder = _join(file.parent.as_posix(), file.stem)
     if folder == path:
@@ -446,10 +458,18 @@ def _difference(commit: str, path: str, md5: str, read: Read, listing_of: Callab
     return None if listing.get(Path(path).relative_to(folder).as_posix()) == md5 else f"another hash in {file}"
 
 
-def _committed_folder(commit: str, folder: str) -> str:
-    names = (git.ask("ls-tree", "-r", "-z", "--name-only", commit, "--", f"{folder}/") or "").split("\0")[:-1]
-    contents = git.checked_out(commit, names)
-    return hash_of_listing({Path(n).relative_to(folder).as_posix(): md5_of(c) for n, c in contents.items()})
+def committed_files(commit: str, path: str) -> dict[str, bytes]:
+    """What a commit has at a path, a file or all those of a folder, as a checkout would write them."""
+    names = (git.ask("ls-tree", "-r", "-z", "--name-only", commit, "--", path) or "").split("\0")[:-1]
+    return git.checked_out(commit, names)
+
+
+def hash_of_committed(contents: Mapping[str, bytes], path: str) -> str | None:
+    """The hash under which DVC would record these files of a commit; None where there are none."""
+    if path in contents:
+        return md5_of(contents[path])
+    md5s = {Path(name).relative_to(path).as_posix(): md5_of(content) for name, content in contents.items()}
+    return hash_of_listing(md5s) if md5s else None
 
 
 def listing_of(md5: str, folder: Path) -> dict[str, str] | None:

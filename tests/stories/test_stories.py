@@ -184,6 +184,19 @@ def test_without_the_cache_git_puts_back_what_it_keeps(project: Project) -> None
     assert project.snapshot("reports") == before
 
 
+def test_a_package_that_is_refused_leaves_what_somebody_changed_in_it(project: Project) -> None:
+    project.run("git tag -a penguins@v1.0.0 -m Released")
+    for name in ("requirements.txt", "manifest.json", "SHA256SUMS"):
+        append(project.path / PACKAGE / name, b"\n")
+    before = project.snapshot(PACKAGE)
+    project.set(train__seed=7)
+    done = project.run("dvc repro", check=False)
+
+    assert "released as penguins@v1.0.0, so it is not overwritten" in done.stderr
+    assert "was put back" not in done.stderr
+    assert project.snapshot(PACKAGE) == before
+
+
 def test_users_of_dvc_find_parameters_metrics_plots_and_the_artifact(project: Project, tmp_path: Path) -> None:
     project.set(train__seed=7)
     params = json.loads(project.run("dvc params diff --json").stdout)
