@@ -148,11 +148,21 @@ def story(_story: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def own(_story: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of the story's repository in which the test runs, to do with as it likes."""
-    project = _story.copy(tmp_path / "story")
-    monkeypatch.chdir(project.path)
-    return project
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Project], Project]:
+    """Copies a repository; the test runs in the copy, and may do with it as it likes."""
+
+    def copied(original: Project) -> Project:
+        project = original.copy(tmp_path / "copy")
+        monkeypatch.chdir(project.path)
+        return project
+
+    return copied
+
+
+@pytest.fixture
+def own(_story: Project, copied: Callable[[Project], Project]) -> Project:
+    """A copy of the story's repository."""
+    return copied(_story)
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from shlex import quote
 from typing import Any
 
 from commands import markdown
-from commands.hub import Score, head_of, number, scores_of, yaml_lines
+from commands.hub import Score, head_of, scores_of, yaml_lines
 from commands.markdown import code, text
 from commands.result import Result
 from commands.show import code_words, feature_row
 from commands.versions import Version, commits_holding, find_version, holds, version_made_in
 from commands.witnesses import hear
 from record import git, models
-from record.comparison import flatten, short, word
+from record.comparison import flatten, number, short, word
 from record.manifest import Manifest, Model, OldManifest
 from record.notes import PREPARED
 from record.parameters import Card, read_card, read_parameters

@@ -21,7 +21,7 @@ from commands.result import Result
 from commands.verify import open_file
 from commands.versions import Version, commits_holding, find_version
 from record import models
-from record.checksums import Digest, digest
+from record.checksums import digest
 from record.files import PART, replacing, write
 from record.manifest import Manifest
 from record.models import Package
@@ -63,8 +63,7 @@ def read(version: Version) -> tuple[Manifest, Package]:
     manifest = version.manifest()
     package = models.read_files(lambda name, md5: open_small(version, name, md5))
     del package.unreadable[models.MODEL]
-    model = manifest.model
-    package.digests[models.MODEL] = Digest(model.size, model.md5, model.sha256)
+    package.digests[models.MODEL] = manifest.model.digest()
     problems = [*models.check_package(package, version.name)[1], *check_signature(package)[1], *check_names(manifest)]
     if problems:
         verify = f"python src/lineage.py verify {version.commit or version.name}"

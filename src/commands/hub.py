@@ -13,6 +13,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from commands.markdown import ADDRESS
+from record.comparison import number
 from record.manifest import Manifest
 from record.parameters import Card
 from record.problem import printable
@@ -62,11 +63,6 @@ def scores_of(manifest: Manifest) -> list[Score]:
         Score(name, value, number(baseline.get(name))) for name, value in test.items() if number(value) is not None
     ]
     return [*main, *others]
-
-
-def number(value: Any) -> float | None:
-    """A value that is a number; None for any other."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def head_of(manifest: Manifest, card: Card) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def run(what: str) -> Result:
     known = versions.experiments_by_commit(), versions.release_tags(), versions.stages_now()
     if cut := git.what_is_cut():
         say(f"note: this answer is partial, since of this clone {cut}")
-    # In a clone there are no experiments, but the versions that were made in one still name it.
+    # A clone has no experiments, but the versions that were made in one still name it.
     names = {record.text("run", "experiment", "name") for record in records} | {*known[0].values()}
     meanings = identify(what, names)
     roles = {id(record.document): list(roles_of(record, meanings)) for record in records}

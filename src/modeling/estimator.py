@@ -163,9 +163,11 @@ def describe(pipeline: Pipeline, train: pa.Table, parameters: Parameters, nondet
 def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
     """What training saw of a column: the range of numbers, the values of a category, their counts, what was missing."""
     ends = pc.min_max(column).as_py() if kind == "number" else {"min": None, "max": None}
-    unique = pc.unique(column).drop_null() if kind == "category" else None
-    values = sorted(unique.to_pylist()) if unique is not None and len(unique) <= MOST_VALUES else None
-    listed = [False, True] if kind == "boolean" else values
+    found = pc.value_counts(column.drop_null()) if kind in {"boolean", "category"} else []
+    is_short = len(found) <= MOST_VALUES
+    counts = {entry["values"].as_py(): entry["counts"].as_py() for entry in (found if is_short else [])}
+    values = sorted(counts) if kind == "category" and is_short else None
+    listed = [False, True] if kind == "boolean" else values or []
     return Feature(
         name=name,
         dtype=str(column.type),
@@ -175,14 +177,8 @@ def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
         minimum=None if ends["min"] is None else float(ends["min"]),
         maximum=None if ends["max"] is None else float(ends["max"]),
         values=values,
-        counts=histogram(column) if ends["min"] is not None else counts_of(column, listed) if listed else None,
+        counts=histogram(column) if ends["min"] is not None else [counts.get(value, 0) for value in listed] or None,
     )
-
-
-def counts_of(column: pa.ChunkedArray, values: list[Any]) -> list[int]:
-    """How many rows have each of these values."""
-    found = {entry["values"]: entry["counts"] for entry in pc.value_counts(column).to_pylist()}
-    return [found.get(value, 0) for value in values]
 
 
 def histogram(column: pa.ChunkedArray) -> list[int]:

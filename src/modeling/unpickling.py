@@ -365,12 +365,12 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
                 structures.check_metric_state(name, state)
         made.__setstate__(state)
 
-    def check_layers(self, made: Any, parts: Any) -> None:
+    def check_layers(self, made: Any, items: Any) -> None:
         """Arrays of objects are finished before they are put into another, and not in one another without end."""
-        if type(parts) is list:
-            inner = [id(part) for part in parts if isinstance(part, np.ndarray)]
+        if type(items) is list:
+            inner = [id(item) for item in items if isinstance(item, np.ndarray)]
             structures.require(self.reading.fresh.keys().isdisjoint(inner), "a part that is not finished")
-            deepest = max((self.reading.layers[part][1] for part in inner if part in self.reading.layers), default=0)
+            deepest = max((self.reading.layers[item][1] for item in inner if item in self.reading.layers), default=0)
             structures.require(deepest < MOST_ARRAYS, "arrays in arrays")
             self.reading.layers[id(made)] = made, deepest + 1
 

@@ -5,9 +5,10 @@ Where both were taken of the same bytes, and recorded together, one of them is e
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -55,7 +56,7 @@ def digest_like(file: BinaryIO, recorded: Digest) -> Digest:
     return digest_of(file)
 
 
-def md5_of_file(path: Path, recorded: Iterable[Digest] = ()) -> str:
+def md5_of_file(path: Path, recorded: Sequence[Digest] = ()) -> str:
     """The MD5 of a file, which its SHA-256 tells where the pair is recorded."""
     size = path.stat().st_size
     pairs = {pair.sha256: pair.md5 for pair in recorded if pair.size == size}
@@ -65,12 +66,12 @@ def md5_of_file(path: Path, recorded: Iterable[Digest] = ()) -> str:
         return known or _hash(file, "md5")
 
 
-def md5s_of_files(paths: Iterable[Path], md5_of_one: Callable[[Path], str] = md5_of_file) -> list[str]:
-    """The MD5 of each file, several at once."""
+def md5s_of_files(paths: Iterable[Path], recorded: Sequence[Digest] = ()) -> list[str]:
+    """As `md5_of_file` for each file, several at once."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(md5_of_one, paths))
+        return list(pool.map(partial(md5_of_file, recorded=recorded), paths))
 
 
 def _hash(file: BinaryIO, algorithm: str) -> str:

@@ -109,6 +109,11 @@ def word(value: Any) -> str:
     return json.dumps(value)
 
 
+def number(value: Any) -> float | None:
+    """A value that is a number, which truth is not; None for any other."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def short(digest: str) -> str:
     """The first digits of a hash."""
     return digest[:SHOWN]

@@ -85,7 +85,7 @@ def _end_of(
 
 
 def ask(*arguments: str, cwd: Path | None = None, no: Iterable[int] = (1,)) -> str | None:
-    """The output of a Git command without its final newline; None for a no, or where there is no repository."""
+    """The output of a Git command without its final newline; None for a no, or outside of a repository."""
     if not has_repository(cwd):
         return None
     output = _run(*arguments, cwd=cwd, no=no)
@@ -100,7 +100,7 @@ def commit_of(revision: str, root: Path | None = None) -> str | None:
 
 
 def commit_of_tag(tag: str, root: Path | None = None) -> str | None:
-    """The commit of a tag; None where there is no such tag.
+    """The commit of a tag; None if the tag does not exist.
 
     Raises:
         CannotAsk: when there is one, but what it names is damaged.

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -289,7 +289,7 @@ def recorded_stages(read: Read) -> dict[str, Stage]:
     """The stages of dvc.lock that dvc.yaml still has, with paths relative to the top folder.
 
     Raises:
-        Problem: when there is no dvc.lock, or it is not what DVC writes.
+        Problem: when dvc.lock is missing, or is not what DVC writes.
     """
     content = read(LOCK)
     if content is None:
@@ -386,7 +386,7 @@ def _files_called(name: str) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def content_hash(path: Path, recorded: Iterable[Digest] = ()) -> str:
+def content_hash(path: Path, recorded: Sequence[Digest] = ()) -> str:
     """The hash under which DVC records a file, or a folder: the MD5 of its listing and `.dir`.
 
     Of files whose pair of hashes is `recorded`, the other one is taken, which need not be taken twice then.
@@ -394,9 +394,9 @@ def content_hash(path: Path, recorded: Iterable[Digest] = ()) -> str:
     return hash_of_listing(_listed_now(path, recorded)) if path.is_dir() else md5_of_file(path, recorded)
 
 
-def _listed_now(folder: Path, recorded: Iterable[Digest] = ()) -> dict[str, str]:
+def _listed_now(folder: Path, recorded: Sequence[Digest] = ()) -> dict[str, str]:
     files = files_in(folder)
-    md5s = md5s_of_files(files, partial(md5_of_file, recorded=recorded))
+    md5s = md5s_of_files(files, recorded)
     return {file.relative_to(folder).as_posix(): md5 for file, md5 in zip(files, md5s, strict=True)}
 
 

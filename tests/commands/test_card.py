@@ -55,11 +55,9 @@ def _weights(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 @pytest.fixture
-def weights(_weights: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of that repository, in which the test runs, to do with as it likes."""
-    project = _weights.copy(tmp_path / "weights")
-    monkeypatch.chdir(project.path)
-    return project
+def weights(_weights: Project, copied: Callable[[Project], Project]) -> Project:
+    """A copy of that repository."""
+    return copied(_weights)
 
 
 def as_text(version: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,9 @@ def life(_life: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
-def living(_life: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of it, to do with as the test likes."""
-    project = _life.copy(tmp_path / "life")
-    monkeypatch.chdir(project.path)
-    return project
+def living(_life: Project, copied: Callable[[Project], Project]) -> Project:
+    """A copy of it."""
+    return copied(_life)
 
 
 def test_each_step_of_a_life_is_seen_as_gto_sees_it(own: Project) -> None:

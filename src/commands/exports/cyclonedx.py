@@ -11,7 +11,7 @@ from typing import Any
 
 from commands.exports.addresses import purl, url_of
 from commands.exports.locked import packages_of
-from record.comparison import flatten
+from record.comparison import flatten, number
 from record.manifest import File, Input, Manifest, Table
 from record.models import REQUIREMENTS, Package
 
@@ -102,7 +102,7 @@ def _numbers(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
     if isinstance(value, dict):
         for key, part in value.items():
             yield from _numbers(part, (*path, key))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif number(value) is not None:
         yield path, json.dumps(value)
 
 

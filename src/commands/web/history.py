@@ -22,7 +22,7 @@ from commands.witnesses import Witness, hear
 from record import git, models, tracking
 from record.bundles import PublicKey
 from record.checksums import Digest, digest_of, format_sums, md5_of
-from record.comparison import Change, code_of, compare
+from record.comparison import Change, code_of, compare, number
 from record.files import to_json
 from record.manifest import Manifest, parse_manifest
 from record.models import Package
@@ -61,7 +61,7 @@ class Shown:
 
     def _score(self, name: str, key: str) -> float | None:
         found = self.record.get("metrics", name, key)
-        return charts.number(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+        return charts.number(number(found))
 
     @cached_property
     def against(self) -> dict[str, float | str] | None:
@@ -218,9 +218,8 @@ def read_signatures(found: list[Shown]) -> dict[str, bytes]:
 
 def package_of(manifest: Manifest, signature: bytes | None) -> Package:
     """The package that a manifest describes, by its hashes alone: nothing is read, however large the model is."""
-    model = manifest.model
     digests = {
-        models.MODEL: Digest(model.size, model.md5, model.sha256),
+        models.MODEL: manifest.model.digest(),
         models.MANIFEST: digest_of(BytesIO(manifest.to_bytes())),
         models.REQUIREMENTS: Digest(0, "", manifest.environment.requirements_sha256),
     }
@@ -232,19 +231,19 @@ def package_of(manifest: Manifest, signature: bytes | None) -> Package:
 def files_of(found: list[Shown]) -> list[tuple[str, str, list[int]]]:
     """Every path and hash that some version names, with the numbers of those versions, for the search."""
     rows: dict[tuple[str, str], list[int]] = {}
-    for number, shown in enumerate(found):
+    for position, shown in enumerate(found):
         hashes: dict[str, dict[str, None]] = {}
         for role, path, value in places(shown.record):
             hashes.setdefault(path or role, {})[value] = None
         for path, values in hashes.items():
             if any(values):
-                rows.setdefault((path, " ".join(filter(None, values))), []).append(number)
+                rows.setdefault((path, " ".join(filter(None, values))), []).append(position)
     return [(path, values, numbers) for (path, values), numbers in rows.items()]
 
 
 def ranges(numbers: list[int]) -> list[tuple[int, int]]:
     """Ascending numbers as runs from first to last."""
     runs: list[tuple[int, int]] = []
-    for number in numbers:
-        runs[-1:] = [(runs[-1][0], number)] if runs and runs[-1][1] == number - 1 else [*runs[-1:], (number, number)]
+    for one in numbers:
+        runs[-1:] = [(runs[-1][0], one)] if runs and runs[-1][1] == one - 1 else [*runs[-1:], (one, one)]
     return runs

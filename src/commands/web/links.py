@@ -20,7 +20,7 @@ def web_address(remote: str | None) -> str | None:
 
 
 def commit_address(page: str | None, commit: str | None) -> str | None:
-    """The page of a commit, as the host spells it; None where there is no remote."""
+    """The page of a commit, as the host spells it; None without a remote."""
     if page is None or commit is None or not COMMIT.fullmatch(commit):
         return None
     host = page.split("/")[2]
