@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from modeling.reading import delimiter_of, files_of, is_text, opened, seen_delimiter, settings_of, text_options
 from modeling.spellings import Parser, as_said, parsers, without_missing
-from modeling.table import kind_of, normalise
+from modeling.table import kind_of, normalise, stored_batches
 from record.contract import Contract, widen
 from record.manifest import Manifest
 from record.notes import Feature
@@ -87,24 +87,11 @@ def typed_batches(path: Path) -> Iterator[pa.Table]:
     files = files_of(path)
     refuse_if([] if files and files[0].is_file() else [f"{path}: not found, or a folder without .parquet files"])
     if len(files) == 1:
-        yield from batches_in(files[0])
+        yield from stored_batches(files[0], BATCH)
         return
     none = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive").empty_table()
-    for file in files:
-        yield from (pa.concat_tables([none, rows], promote_options="permissive") for rows in batches_in(file))
-
-
-def batches_in(file: Path) -> Iterator[pa.Table]:
-    """The rows of one file, not more in memory than one of its own batches or row groups."""
-    if file.suffix == ".feather":
-        with pa.OSFile(str(file)) as stream, pa.ipc.open_file(stream) as reader:
-            stored = (pa.Table.from_batches([reader.get_batch(k)]) for k in range(reader.num_record_batches))
-            yield from (rows.slice(start, BATCH) for rows in stored for start in range(0, len(rows), BATCH))
-        return
-    # With Arrow's defaults, all row groups are read ahead, and memory grows with the file.
-    with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
-        batches = parquet.iter_batches(BATCH, use_threads=False)
-        yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
+    stored = (rows for file in files for rows in stored_batches(file, BATCH))
+    yield from (pa.concat_tables([none, rows], promote_options="permissive") for rows in stored)
 
 
 def name_unused(names: list[str], features: list[Feature]) -> None:

@@ -26,6 +26,7 @@ DATE, TIME = pa.timestamp("us"), pa.time64("us")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 FEW = 40  # values of a category, up to which each gets a column of its own
 WORDS = 3  # text of more values, and of so many words in the mean, is free text
+BATCH = 64 * 1024  # rows that are worked on at a time
 ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
 
 
@@ -57,6 +58,23 @@ def check_names(table: pa.Table, path: Path) -> None:
 
 def _read_parquet(path: Path) -> pa.Table:
     return pq.ParquetFile(path, page_checksum_verification=True).read()
+
+
+def stored_batches(path: Path, most: int = BATCH, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a Parquet or Feather file as they are stored, at most so many at a time, all columns or some.
+
+    Not more is held than one batch or row group of the file.
+    """
+    if path.suffix == ".feather":
+        with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
+            stored = (pa.Table.from_batches([reader.get_batch(k)]) for k in range(reader.num_record_batches))
+            wanted = (rows.select(columns) if columns else rows for rows in stored)
+            yield from (rows.slice(start, most) for rows in wanted for start in range(0, len(rows), most))
+        return
+    # With Arrow's defaults, all row groups are read ahead, and memory grows with the file.
+    with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as parquet:
+        batches = parquet.iter_batches(most, columns=columns, use_threads=False)
+        yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
 
 
 def write_table(table: pa.Table, path: Path) -> None:
