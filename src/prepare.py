@@ -18,25 +18,22 @@ def facts(profile: "Profile", source: str, target: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Read the raw table; write train.parquet, test.parquet and profile.json."""
+    """Read the raw table; write train.parquet, test.parquet and profile.json.
+
+    The table is read batch by batch, as often as it takes: to see what its text means, to know its columns, and to
+    divide its rows.
+    """
     from record.environment import REQUIREMENTS, check_environment
 
     check_environment()
-    from modeling.breaches import check_contract
-    from modeling.checks import (
-        check_table,
-        count_rows,
-        prepared_columns,
-        profile_columns,
-        with_target,
-        without_unknown,
-    )
+    from modeling.breaches import TableCheck
+    from modeling.checks import check_table, count_rows, prepared_columns, profile_columns
+    from modeling.dividing import divide
     from modeling.pitfalls import missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
-    from modeling.split import split
-    from modeling.table import write_table
+    from modeling.summary import survey
     from record.contract import read_contract, widen
-    from record.files import keep_only
+    from record.files import keep_only, replacing
     from record.notes import (
         CONTRACT,
         PREPARED,
@@ -62,27 +59,26 @@ def main() -> None:
         parameters = parameters.model_copy(update={"data": data})
 
     raw = read_raw(source, data)
-    if contract:
-        check_contract(raw.table, contract, data.path)
+    check = TableCheck(contract, raw.schema) if contract else None
+    found = survey(raw.batches(), raw.schema, parameters, check)
+    if check:
+        check.refuse(data.path, raw.batches)
     warnings = list(missing_targets(raw, data))
     warn_of(warnings)  # before the table is refused for want of that class
-    check_table(raw.table, parameters)
-    rows = with_target(raw.table, data)
-    parts = split(rows.select(prepared_columns(rows, parameters)), parameters)
-    train, test = without_unknown(*parts, parameters)
-    found = pitfalls_of(rows, train, test, parameters)
-    warn_of(found)
-    refuse_named([*warnings, *found], data.refuse)
-    profile = Profile(
-        rows=count_rows(raw.table, train, test, data),
-        columns=profile_columns(raw.table, train, parameters, raw.date_orders),
-        warnings=[*warnings, *found],
-        contract=contract.document() if contract else None,
-        readings=readings.finish(),
-    )
+    check_table(found, parameters)
+    with replacing(PREPARED / TRAIN) as train, replacing(PREPARED / TEST) as test:
+        divided = divide(raw, found, prepared_columns(found.columns, parameters), (train, test), parameters)
+        pitfalls = pitfalls_of(found, divided.features, divided.sample.table, divided.overlap, parameters)
+        warn_of(pitfalls)
+        refuse_named([*warnings, *pitfalls], data.refuse)
+        profile = Profile(
+            rows=count_rows(found, divided.rows, data),
+            columns=profile_columns(found.columns, divided.features, parameters, raw.date_orders),
+            warnings=[*warnings, *pitfalls],
+            contract=contract.document() if contract else None,
+            readings=readings.finish(),
+        )
 
-    write_table(train, PREPARED / TRAIN)
-    write_table(test, PREPARED / TEST)
     profile.write(PREPARED / PROFILE)
     keep_only(PREPARED, {TRAIN, TEST, PROFILE})
     note_cost(PREPARED / PROFILE)

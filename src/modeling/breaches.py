@@ -1,7 +1,7 @@
 """Whether a table keeps its contract: every breach, by column, with the number of its rows and the first of them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.table import kind_of
+from modeling.sketches import Repeats, hashes_of, row_hashes
+from modeling.table import kind_of, to_array
 from record.contract import NUMBERS, Column, Contract
 from record.notes import CONTRACT
 from record.problem import did_you_mean, refuse_if
@@ -44,23 +45,84 @@ class Breach:
         return Breach(self.column, self.expected, self.rows + other.rows, first)
 
 
-def check_contract(table: pa.Table, contract: Contract, path: str) -> None:
-    """Raise a problem that names all breaches of a raw table at once."""
-    found = [*breaches_of_columns(table, contract), *breaches_of_rows(table, contract), *repetitions(table, contract)]
-    last = [f"{CONTRACT}: asks for this; correct the table in a new snapshot, or change what is asked"] if found else []
-    refuse_if([*(f"{path}: {breach.text}" for breach in found), *last])
+class Breaches:
+    """The breaches in the rows that went by so far."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract, self.rows = contract, 0
+        self.found: dict[tuple[str, str], Breach] = {}
+
+    def add(self, rows: pa.Table) -> None:
+        """Look at the rows that come next."""
+        for breach in breaches_of_rows(rows, self.contract, self.rows):
+            key = breach.column, breach.expected
+            self.found[key] = self.found[key].and_later(breach) if key in self.found else breach
+        self.rows += len(rows)
+
+    def of_rows(self) -> list[Breach]:
+        """Those that can be seen of each row alone, in the order of the fields."""
+        places = {field.name: k for k, field in enumerate(self.contract.fields)}
+        return sorted(self.found.values(), key=lambda breach: places[breach.column])
 
 
-def breaches_of_columns(table: pa.Table, contract: Contract) -> Iterator[Breach]:
+class TableCheck:
+    """Whether a whole table keeps its contract, of which the rows come in batches."""
+
+    def __init__(self, contract: Contract, schema: pa.Schema) -> None:
+        self.contract, self.schema = contract, schema
+        self.breaches = Breaches(contract)
+        there = [name for name in schema.names if kind_of(schema.field(name).type)]
+        unique = [field.name for field in contract.fields if field.constraints.unique and field.name in there]
+        self.unique = {name: Repeats() for name in unique}
+        self.key = list(contract.primary_key) if {*contract.primary_key} <= {*there} else []
+        self.keys = Repeats()
+
+    def add(self, rows: pa.Table) -> None:
+        """Look at the rows that come next."""
+        numbers = np.arange(len(rows)) + self.breaches.rows
+        self.breaches.add(rows)
+        for name, repeats in self.unique.items():
+            is_known = to_array(rows[name].combine_chunks().is_valid())
+            repeats.add(hashes_of(rows[name])[is_known], numbers[is_known])
+        if self.key:
+            self.keys.add(row_hashes(rows.select(self.key)), numbers)
+
+    def refuse(self, path: str, batches: Callable[[list[str]], Iterable[pa.Table]]) -> None:
+        """Raise a problem that names all breaches at once; `batches` reads rows again, to show what repeats."""
+        columns = breaches_of_columns(self.schema.names, self.breaches.rows, self.contract)
+        again = [(name, [name], "another value in every row", found) for name, found in self.unique.items()]
+        again += [(", ".join(self.key), self.key, "another primary key in every row", self.keys)] if self.key else []
+        repeated = []
+        for name, of, expected, found in again:
+            count, rows = found.found(SHOWN)
+            if count:
+                repeated.append(Breach(name, expected, count, words_at(rows, batches([of[0]]))))
+        every = [*columns, *self.breaches.of_rows(), *repeated]
+        last = [f"{CONTRACT}: asks for this; correct the table in a new snapshot, or change what is asked"]
+        refuse_if([*(f"{path}: {breach.text}" for breach in every), *(last if every else [])])
+
+
+def words_at(rows: list[int], batches: Iterable[pa.Table]) -> tuple[str, ...]:
+    """The values of the only column in some rows, as a person reads them."""
+    found, done = [], 0
+    for batch in batches:
+        places = [row - done for row in rows if done <= row < done + len(batch)]
+        values = words_of(batch[0].take(pc.cast(places or pa.nulls(0), pa.int64())))
+        found += [f"{value} in row {done + place + 1:,}" for value, place in zip(values, places, strict=True)]
+        done += len(batch)
+    return tuple(found)
+
+
+def breaches_of_columns(there: list[str], rows: int, contract: Contract) -> Iterator[Breach]:
     """Columns that are missing and, if only those of the contract may be there, columns that it does not name."""
-    names, there = [field.name for field in contract.fields], table.column_names
+    names = [field.name for field in contract.fields]
     for name in names:
         if name not in there:
             others = [other for other in there if other not in names]
-            yield Breach(name, f"is missing; {did_you_mean(name, others) if others else 'add it'}", len(table), ())
+            yield Breach(name, f"is missing; {did_you_mean(name, others) if others else 'add it'}", rows, ())
     if contract.fields_match == "equal":
         for name in (name for name in there if name not in names):
-            yield Breach(name, "is not a field, and fieldsMatch is equal", len(table), ())
+            yield Breach(name, "is not a field, and fieldsMatch is equal", rows, ())
 
 
 def breaches_of_rows(table: pa.Table, contract: Contract, done: int = 0) -> Iterator[Breach]:
@@ -70,6 +132,10 @@ def breaches_of_rows(table: pa.Table, contract: Contract, done: int = 0) -> Iter
             column = table[field.name]
             for expected, is_breach in rules(field, column):
                 if breach := breach_of(field.name, expected, column, is_breach, done):
+                    yield breach
+            if field.name in contract.primary_key and kind_of(column.type):
+                lacks = "a value, since it is in the primary key"
+                if breach := breach_of(field.name, lacks, column, column.is_null(), done):
                     yield breach
 
 
@@ -157,40 +223,3 @@ def outside(known: list[Any], column: pa.ChunkedArray) -> pa.ChunkedArray:
 def listed(values: list[Any]) -> str:
     """Some values of a list, for a sentence."""
     return ", ".join([*map(repr, values[:SHOWN]), *(["…"] if len(values) > SHOWN else [])])
-
-
-def repetitions(table: pa.Table, contract: Contract) -> Iterator[Breach]:
-    """Values of a `unique` field, and primary keys, that came in an earlier row; a key may not be missing either."""
-    for field in contract.fields:
-        name = field.name
-        if field.constraints.unique and name in table.column_names and kind_of(table[name].type):
-            column = table[name]
-            again = pc.and_(pa.array(repeated([column])), column.is_valid())
-            if breach := breach_of(name, "another value in every row", column, again):
-                yield breach
-    key = [name for name in contract.primary_key if name in table.column_names and kind_of(table[name].type)]
-    if key and len(key) == len(contract.primary_key):
-        yield from breaches_of_key([table[name] for name in key], key)
-
-
-def breaches_of_key(columns: list[pa.ChunkedArray], names: list[str]) -> Iterator[Breach]:
-    """Rows without a whole primary key, and rows whose key came earlier."""
-    for name, column in zip(names, columns, strict=True):
-        if breach := breach_of(name, "a value, since it is in the primary key", column, column.is_null()):
-            yield breach
-    if breach := breach_of(
-        ", ".join(names), "another primary key in every row", columns[0], pa.array(repeated(columns))
-    ):
-        yield breach
-
-
-def repeated(columns: list[pa.ChunkedArray]) -> list[bool]:
-    """Of each row whether an earlier one has the same values."""
-    codes = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        found = pc.fill_null(column.combine_chunks().dictionary_encode().indices, -1)
-        pairs = np.column_stack([codes, np.from_dlpack(found)])
-        codes = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
-    is_again = np.ones(len(codes), dtype=bool)
-    is_again[np.unique(codes, return_index=True)[1]] = False
-    return is_again.tolist()

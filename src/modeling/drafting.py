@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from modeling.checks import INDEX_NAMES
 from modeling.pitfalls import identifiers
 from modeling.reading import read_raw
+from modeling.summary import Summary
 from modeling.table import kind_of, kinds_of
 from record.contract import Contract, widen
 from record.parameters import Data
@@ -35,7 +36,7 @@ def draft(table: pa.Table, data: Data) -> Contract:
 
 def is_identifier(name: str, column: pa.ChunkedArray) -> bool:
     """Whether a column names its row in every row."""
-    is_named = column.null_count == 0 and any(identifiers(name, column))
+    is_named = column.null_count == 0 and any(identifiers(name, Summary.of(column)))
     return is_named and pc.count_distinct(column).as_py() == len(column)
 
 

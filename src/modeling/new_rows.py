@@ -1,15 +1,14 @@
 """New rows for a model: files of every format that `prepare` reads, in batches, each column as training had it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from modeling.reading import delimiter_of, files_of, is_text, opened, seen_delimiter, settings_of, text_options
+from modeling.reading import delimiter_of, files_of, is_text, names_in, seen_delimiter, settings_of, text_rows
 from modeling.spellings import Parser, as_said, parsers, without_missing
 from modeling.table import kind_of, normalise, stored_batches
 from record.contract import Contract, widen
@@ -19,7 +18,7 @@ from record.parameters import Data, Kind
 from record.problem import Problem, refuse_if, say
 
 BATCH = 32 * 1024  # rows that are scored at a time
-BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead; no row may be larger
+BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
 
 
 def read_batches(path: Path, manifest: Manifest) -> Iterator[tuple[pa.Table, pa.Table]]:
@@ -58,28 +57,7 @@ def text_batches(path: Path, data: Data) -> Iterator[pa.Table]:
         say(f"note: {path}: read with {mark!r} between columns and dots in numbers, unlike the training table")
         plain = {"delimiter": mark, "decimal": ".", "thousands": ""}
         data = data.model_copy(update={"csv": data.csv.model_copy(update=plain)})
-    options = text_options(path, data, largest=BLOCK)
-    options["convert_options"].column_types = dict.fromkeys(names_in(path, data), pa.string())
-    with opened(path, data.csv) as stream:
-        yield from gathered(pa.csv.open_csv(stream, **options))
-
-
-def gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Small batches as fewer ones of at least `BATCH` rows, but for the last, since each has a price to score."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting += [batch] if len(batch) else []
-        if sum(map(len, waiting)) >= BATCH:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
-
-
-def names_in(path: Path, data: Data) -> list[str]:
-    """The names of the columns of a text file."""
-    with opened(path, data.csv) as stream:
-        return list(pa.csv.open_csv(stream, **text_options(path, data, largest=BLOCK)).schema.names)
+    yield from text_rows(path, data, names_in(path, data), BATCH, BLOCK)
 
 
 def typed_batches(path: Path) -> Iterator[pa.Table]:
@@ -149,13 +127,13 @@ def as_feature(
     if values.null_count > text.null_count:
         row = pc.index(pc.and_(text.is_valid(), values.is_null()), True).as_py()
         raise Problem(f"expected {feature.dtype}, found the text {text[row].as_py()!r} in row {done + row + 1:,}")
-    return pa.chunked_array([values.cast(pa.float64()) if kind_of(expected) == "number" else values])
+    return pa.chunked_array([values.cast(pa.float64(), safe=False) if kind_of(expected) == "number" else values])
 
 
 def ways_to_read(feature: Feature, data: Data, *, is_typed: bool) -> list[Parser]:
     """How text may be read as a feature, as in training: in a typed file it is not taken for numbers or booleans."""
     said, kind = data.types.get(feature.name), kind_of(pa.type_for_alias(feature.dtype))
-    known = parsers(data.csv, data.date_order, said)
+    known = parsers(data.csv, None if data.date_order == "auto" else data.date_order, said)
     if said in known:
         return [known[said]]
     kinds: dict[Kind | None, list[Kind]] = {"number": ["number", "duration"], "boolean": ["boolean"]}

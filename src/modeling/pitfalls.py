@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.checks import why_left_out
-from modeling.reading import Raw, spellings_read_as_missing
+from modeling.checks import Columns, why_left_out
+from modeling.reading import Raw
+from modeling.sketches import Overlap
 from modeling.spellings import MISSING, folded
-from modeling.split import to_mask
-from modeling.table import feature_names, has_few_values, kind_of, kinds_of, mean_words
+from modeling.summary import Summary, Survey
+from modeling.table import kind_of
 from record.notes import Pitfall
 from record.parameters import Data, Parameters
 from record.problem import rows_of
@@ -32,28 +33,26 @@ SAMPLE = 100_000  # rows that are enough to see what a column says of the target
 SHOWN = 3  # of what is named
 
 
-def pitfalls_of(table: pa.Table, train: pa.Table, test: pa.Table, parameters: Parameters) -> list[Pitfall]:
-    """What a person should know before the score is believed; `table` has all columns of the rows that are kept."""
-    kept, target = pa.concat_tables([train, test]), parameters.data.target
-    features = feature_names(kept, parameters)
-    kinds = kinds_of(kept.select(features), parameters.data)
-    named = [pitfall for name in features for pitfall in identifiers(name, kept[name])]
-    others = [name for name in features if name not in {pitfall.column for pitfall in named}]
-    distinct = distinct_rows(evenly(kept.select([*features, target]), SAMPLE))
+def pitfalls_of(
+    found: Survey, features: list[str], sample: pa.Table, overlap: Overlap | None, parameters: Parameters
+) -> list[Pitfall]:
+    """What a person should know before the score is believed.
+
+    `sample` has rows that are kept, with the target and the features that are not free text; `overlap` is None where
+    rows repeat by nature.
+    """
+    columns, data = found.columns, parameters.data
+    named = [pitfall for name in features for pitfall in identifiers(name, columns[name])]
+    looked_at = {*sample.column_names} - {data.target, *(pitfall.column for pitfall in named)}
+    distinct = distinct_rows(sample.select([name for name in sample.column_names if name in {*features, data.target}]))
     return [
-        *left_out(table, train, parameters),
-        *missing_classes(kept[target], target),
+        *left_out(columns, features, parameters),
+        *missing_classes(columns[data.target], data.target),
         *named,
-        *(pitfall for name in features if kinds[name] != "text" for pitfall in leaks(name, distinct, parameters.data)),
-        *(pitfall for name in [*features, target] for pitfall in near_equal(name, kept[name], target)),
-        *repeated_rows(train.select([*others, target]), test.select([*others, target])),
+        *(pitfall for name in features if name in looked_at for pitfall in leaks(name, distinct, data)),
+        *(pitfall for name in [*features, data.target] for pitfall in near_equal(name, columns[name], data.target)),
+        *(repeated_rows(overlap) if overlap else []),
     ]
-
-
-def evenly(table: pa.Table, most: int) -> pa.Table:
-    """At most so many rows, in equal steps through the table."""
-    step = -(-len(table) // most)
-    return table if step <= 1 else table.filter(to_mask(np.arange(len(table)) % step == 0))
 
 
 def distinct_rows(table: pa.Table) -> pa.Table:
@@ -63,42 +62,41 @@ def distinct_rows(table: pa.Table) -> pa.Table:
 
 def missing_targets(raw: Raw, data: Data) -> Iterator[Pitfall]:
     """Spellings that were read as a missing target, since a class may be called so."""
-    for word, count in spellings_read_as_missing(raw, data):
+    for word, count in raw.read_as_missing.items():
         found = f"target '{data.target}': {word!r} in {rows_of(count)} was read as missing"
         text = f"{found}; if it is a class, take it out of data.missing"
         yield Pitfall(name="missing_target", column=data.target, text=text)
 
 
-def left_out(table: pa.Table, train: pa.Table, parameters: Parameters) -> Iterator[Pitfall]:
+def left_out(columns: Columns, features: list[str], parameters: Parameters) -> Iterator[Pitfall]:
     """The columns that are not features by rule."""
-    for name in feature_names(table, parameters):
-        if name not in train.column_names:
-            kind, reason = why_left_out(name, table[name]) or ("unusable", "has no value in any training row")
+    for name, column in columns.items():
+        if name not in features and name not in parameters.not_features:
+            kind, reason = why_left_out(name, column) or ("unusable", "has no value in any training row")
             yield Pitfall(name=kind, column=name, text=f"column '{name}': {reason}, so it is left out")
 
 
-def missing_classes(column: pa.ChunkedArray, target: str) -> Iterator[Pitfall]:
+def missing_classes(column: Summary, target: str) -> Iterator[Pitfall]:
     """Classes that are spelt as a missing value often is."""
-    if pa.types.is_string(column.type):
-        for value in pc.value_counts(column).to_pylist():
-            if value["values"].strip().casefold() in MISSING:
-                found = f"target '{target}': {value['values']!r} is a class of {rows_of(value['counts'])}"
-                text = f"{found}; if it means missing, add it to data.missing"
-                yield Pitfall(name="missing_class", column=target, text=text)
+    for value, count in column.counts.items() if column.kind == "category" else ():
+        if value.strip().casefold() in MISSING:
+            found = f"target '{target}': {value!r} is a class of {rows_of(count)}"
+            text = f"{found}; if it means missing, add it to data.missing"
+            yield Pitfall(name="missing_class", column=target, text=text)
 
 
-def identifiers(name: str, column: pa.ChunkedArray) -> Iterator[Pitfall]:
+def identifiers(name: str, column: Summary) -> Iterator[Pitfall]:
     """A column that names its row: text that hardly ever comes twice, or a row number."""
-    values, text = column.drop_null(), ""
-    if len(values) >= 3 and pa.types.is_string(column.type):
-        different = pc.count_distinct(values).as_py()
-        if different >= ALIKE * len(values) and mean_words(values) < WORDS:
-            shown = "every value is" if different == len(values) else f"{different:,} of {len(values):,} values are"
+    different, text = column.distinct, ""
+    is_unique = different.count >= (1 - different.error) * column.known
+    if column.known >= 3 and column.kind == "category":
+        if different.count >= ALIKE * column.known and column.mean_words < WORDS:
+            some = f"{different.count:,} of {column.known:,} values are"
+            shown = "every value is" if is_unique and not different.error else some
             text = f"column '{name}': {shown} different; if it is an identifier, add it to data.drop"
-    elif len(values) >= 3 and pa.types.is_integer(column.type) and column.null_count == 0:
-        first, last = pc.min(values).as_py(), pc.max(values).as_py()
-        is_dense = first in {0, 1} and last - first + 1 < 1.1 * len(values)
-        if is_dense and pc.count_distinct(values).as_py() == len(values):
+    elif column.known >= 3 and pa.types.is_integer(column.type) and not column.missing:
+        is_dense = column.least in {0, 1} and column.greatest - column.least + 1 < 1.1 * column.rows
+        if is_dense and is_unique:
             text = f"column '{name}': counts the rows; if it is a row number, add it to data.drop"
     if text:
         yield Pitfall(name="identifier", column=name, text=text)
@@ -201,11 +199,11 @@ def smoothness(known: pa.Table, name: str, target: str) -> float:
     return 1 - float(np.mean(np.diff(y) ** 2) / (2 * np.var(y)))
 
 
-def near_equal(name: str, column: pa.ChunkedArray, target: str) -> Iterator[Pitfall]:
+def near_equal(name: str, column: Summary, target: str) -> Iterator[Pitfall]:
     """Values of a category that differ only in case or blanks, such as 'yes', 'yes ' and 'YES'."""
-    if not pa.types.is_string(column.type) or not (name == target or has_few_values(column)):
+    if column.kind != "category" or not (name == target or column.has_few_values):
         return
-    counts = {v["values"]: v["counts"] for v in pc.value_counts(column.drop_null()).to_pylist()}
+    counts = dict(column.counts.items())
     groups: dict[str, list[str]] = {}
     for value in counts:
         groups.setdefault(folded(value), []).append(value)
@@ -217,27 +215,18 @@ def near_equal(name: str, column: pa.ChunkedArray, target: str) -> Iterator[Pitf
         yield Pitfall(name="near_equal", column=name, text=f"{place}: nearly equal values {shown}{more}; are they one?")
 
 
-def repeated_rows(train: pa.Table, test: pa.Table) -> Iterator[Pitfall]:
-    """Test rows that are training rows too, by which a score measures memory.
+def compared_columns(found: Survey, features: list[str], target: str) -> list[str]:
+    """The columns by which a row of the test is one of the training part too; none where rows repeat by nature.
 
-    Where the columns have fewer combinations of values than there are rows, rows repeat by nature.
+    That is so where the columns have fewer combinations of values than there are rows.
     """
-    rows = len(train) + len(test)
-    for part in (evenly(train, SAMPLE // 10), train):  # a few rows mostly show that there are combinations enough
-        values = [pc.count_distinct(column).as_py() for column in part.columns]
-        if prod(max(1, count) for count in values) > rows:
-            break
-    else:
-        return
-    tested = len(test)
-    finest = train.column_names[int(np.argmax(values))]  # in which few rows of one part have a value of the other
-    train = train.filter(pc.is_in(train[finest], value_set=pc.unique(test[finest])))
-    test = test.filter(pc.is_in(test[finest], value_set=pc.unique(train[finest])))
-    names = [f"column {k}" for k in range(train.num_columns)]  # whatever they are called in the table
-    of_parts = [part.rename_columns(names).group_by(names).aggregate([([], "count_all")]) for part in (train, test)]
-    seen = of_parts[0].set_column(len(names), "count_all", pc.multiply(of_parts[0]["count_all"], 0))
-    both = pa.concat_tables([seen, of_parts[1]]).group_by(names).aggregate([("count_all", "sum"), ([], "count_all")])
-    again = pc.sum(both.filter(pc.equal(both["count_all"], 2))["count_all_sum"]).as_py() or 0
-    if again >= AGAIN * tested:
-        found = f"{again:,} of {tested:,} test rows occur among the training rows too"
+    names = [*(name for name in features if not any(identifiers(name, found.columns[name]))), target]
+    return names if prod(max(1, found.columns[name].distinct.count) for name in names) > found.kept else []
+
+
+def repeated_rows(overlap: Overlap) -> Iterator[Pitfall]:
+    """Test rows that are training rows too, by which a score measures memory."""
+    if overlap.share >= AGAIN:
+        again, about = round(overlap.share * overlap.tested), "" if overlap.is_exact else "about "
+        found = f"{about}{again:,} of {overlap.tested:,} test rows occur among the training rows too"
         yield Pitfall(name="repeated_rows", column=None, text=f"{found}; if rows repeat, keep each once")

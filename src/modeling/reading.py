@@ -1,7 +1,11 @@
 """How a raw table is read: files of several formats, in the way that params.yaml says."""
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -9,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from modeling.spellings import DateOrder, understood
-from modeling.table import check_names, normalise, read_table
+from modeling.spellings import DateOrder, Reader, Spelling, as_said, without_missing
+from modeling.table import BATCH, check_names, format_of, normalise, stored_batches, stored_columns
 from record.parameters import COMPRESSED, Csv, Data
-from record.problem import Problem, refuse_if
+from record.problem import Problem, in_one_line, refuse_if
 
+BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
 LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one
@@ -30,11 +35,43 @@ DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
 
 @dataclass(frozen=True)
 class Raw:
-    """A raw table, and of its dates that are text, which number is the day."""
+    """A raw table: how its rows are read, batch by batch, as often as they are needed."""
 
     path: Path
-    table: pa.Table
-    date_orders: dict[str, DateOrder]
+    data: Data
+    stored: pa.Schema
+    readers: dict[str, Reader]  # of the columns of text that are not to stay text
+    read_as_missing: Counter[str]  # of the target: rows by the spelling of a missing value
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows, of all columns or some, each of the kind that its values have or that `data.types` names."""
+        for rows in stored_rows(self.path, self.data, self.stored, columns):
+            yield pa.table({name: self.read(name, rows[name]) for name in rows.column_names})
+
+    def read(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """A column as it is stored, as its kind."""
+        column = without_missing(name, column, self.data)
+        if name in self.readers:  # -999 may be written as -999.0
+            return without_missing(name, self.readers[name](column), self.data)
+        is_said = name in self.data.types and not pa.types.is_string(column.type)
+        return as_said(name, column, self.data.types[name]) if is_said else column
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns and their types."""
+        return pa.table(
+            {field.name: self.read(field.name, pa.chunked_array([], field.type)) for field in self.stored}
+        ).schema
+
+    @property
+    def table(self) -> pa.Table:
+        """All rows at once."""
+        return pa.concat_tables([self.schema.empty_table(), *self.batches()]).combine_chunks()
+
+    @property
+    def date_orders(self) -> dict[str, DateOrder]:
+        """Of dates that are text, whether the day or the month comes first."""
+        return {name: reader.order for name, reader in self.readers.items() if reader.order}
 
 
 def settings_of(recorded: dict[str, Any]) -> Data:
@@ -62,27 +99,28 @@ def files_of(path: Path) -> list[Path]:
 
 
 def read_raw(path: Path, data: Data) -> Raw:
-    """The raw table, each column of the kind that its values have or that `data.types` names.
+    """A raw table, once all of its text was looked at: one odd cell in the last row would change what a column is.
 
     Raises:
         Problem: when it cannot be read, or the values of a column are of several kinds; with the ways on.
     """
-    files = files_of(path)
-    refuse_if(
-        [] if files else [f"{path}: expected .parquet files in this folder, found none; dvc pull brings what it tracks"]
-    )
-    if is_text(path):
-        table = read_text(path, data)
-    else:
-        table = pa.concat_tables([read_table(file) for file in files], promote_options="permissive")
-    columns: dict[str, pa.ChunkedArray] = {}
-    orders: dict[str, DateOrder] = {}
+    stored = stored_schema(path, data)
+    texts = [field.name for field in stored if pa.types.is_string(field.type)]
+    spellings = {name: Spelling(name, data, is_typed=not is_text(path)) for name in texts}
+    read_as_missing: Counter[str] = Counter()
+    for rows in stored_rows(path, data, stored, texts) if texts else ():
+        for name, spelling in spellings.items():
+            known = without_missing(name, rows[name], data)
+            spelling.add(known)
+            if name == data.target and is_text(path) and known.null_count > rows[name].null_count:
+                lost = pc.value_counts(rows[name].filter(pc.is_null(known)).drop_null())
+                read_as_missing.update({value["values"]: value["counts"] for value in lost.to_pylist()})
+    readers: dict[str, Reader] = {}
     problems: dict[str, str] = {}
-    for name in table.column_names:
+    for name, spelling in spellings.items():
         try:
-            columns[name], order = understood(name, table[name], data, is_typed=not is_text(path))
-            if order:
-                orders[name] = order
+            if reader := spelling.reader():
+                readers[name] = reader
         except Problem as problem:
             problems[name] = " ".join(problem.lines)
     shown, others = list(problems.values())[:SHOWN], list(problems)[SHOWN:]
@@ -90,31 +128,112 @@ def read_raw(path: Path, data: Data) -> Raw:
         way = "what means missing in every column belongs in data.missing under '*'"
         shown.append(f"{len(others)} more columns have odd values: {', '.join(others)}; {way}")
     refuse_if(f"{path}: {line}" for line in shown)
-    return Raw(path, pa.table(columns), orders)
+    return Raw(path, data, stored, readers, read_as_missing)
 
 
-def read_text(path: Path, data: Data) -> pa.Table:
-    """The table in a text file, with the kinds that Arrow infers from all values of a column."""
-    if not path.is_file():
-        raise Problem(f"{path}: not found; dvc pull brings what DVC tracks")
-    if path.stat().st_size == 0:
-        raise Problem(f"{path}: expected a table, found an empty file")
-    try:
-        check_delimiter(path, data.csv)
-        with opened(path, data.csv) as stream:
-            table = pa.csv.read_csv(stream, **text_options(path, data))
-        table.validate(full=True)  # detects text that is not in this encoding
-    except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise Problem(f"{path}: not readable as CSV in {data.csv.encoding} with one header line: {reason}") from None
-    check_names(table, path)
-    remedy = "set data.csv.encoding in params.yaml"
+def stored_schema(path: Path, data: Data) -> pa.Schema:
+    """The columns of a table as they are stored, where text files have text alone, and files of a folder agree.
+
+    Raises:
+        Problem: when there is no such table, or the name of a column occurs twice.
+    """
+    files = files_of(path)
     refuse_if(
-        f"{path}: column '{field.name}': has text that is not in {data.csv.encoding}; {remedy}"
-        for field in table.schema
-        if pa.types.is_binary(field.type)
+        [] if files else [f"{path}: expected .parquet files in this folder, found none; dvc pull brings what it tracks"]
     )
-    return normalise(table)
+    for file in files:
+        if not file.is_file():
+            raise Problem(f"{file}: not found; dvc pull brings what DVC tracks")
+        if file.stat().st_size == 0:
+            raise Problem(f"{file}: expected a table, found an empty file")
+    if is_text(path):
+        with readable(path, data):
+            check_delimiter(path, data.csv)
+            names = names_in(path, data)
+        check_names(names, path)
+        return pa.schema(dict.fromkeys(names, pa.string()))
+    schemas = []
+    for file in files:
+        with readable(file, data):
+            schema = stored_columns(file)
+        check_names(schema.names, file)
+        schemas.append(normalise(schema.empty_table()).schema)
+    with readable(path, data):
+        return pa.unify_schemas(schemas, promote_options="permissive")
+
+
+def stored_rows(path: Path, data: Data, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a table as they are stored, batch by batch, of all columns or some.
+
+    Raises:
+        Problem: when a file is damaged, or not of its format.
+    """
+    names = schema.names if columns is None else columns
+    none = pa.schema([schema.field(name) for name in names]).empty_table()
+    for file in files_of(path):
+        with readable(file, data):
+            if is_text(path):
+                batches = text_rows(path, data, names)
+            else:
+                there = [name for name in names if name in stored_columns(file).names]
+                batches = (normalise(rows) for rows in stored_batches(file, BATCH, there))
+            for rows in batches:
+                rows.validate(full=True)  # detects text that is not UTF-8
+                yield pa.concat_tables([none, rows], promote_options="permissive")
+
+
+@contextmanager
+def readable(path: Path, data: Data) -> Iterator[None]:
+    """What Arrow says of a file that it cannot read becomes a problem that names the file and its format."""
+    try:
+        yield
+    except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
+        if not is_text(path):
+            raise Problem(f"{path}: not readable as {format_of(path)}: {in_one_line(error)}") from None
+        if found := re.search(r"In CSV column #(\d+): .* invalid UTF8", str(error)):
+            name, remedy = names_in(path, data)[int(found[1])], "set data.csv.encoding in params.yaml"
+            raise Problem(f"{path}: column '{name}': has text that is not in {data.csv.encoding}; {remedy}") from None
+        kind = f"CSV in {data.csv.encoding} with one header line"
+        raise Problem(f"{path}: not readable as {kind}: {in_one_line(error)}") from None
+
+
+def text_rows(path: Path, data: Data, names: list[str], most: int = BATCH, block: int = BLOCK) -> Iterator[pa.Table]:
+    """The rows of a text file, batch by batch, some columns as text; an empty cell is null."""
+    convert = pa.csv.ConvertOptions(strings_can_be_null=True, null_values=[""], include_columns=names)
+    convert.column_types, done = dict.fromkeys(names, pa.string()), 0
+    for size in (block, LARGEST_BLOCK):
+        passed = 0
+        try:
+            with opened(path, data.csv) as stream:
+                reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, size))
+                for rows in gathered(reader, most):
+                    new, passed = rows.slice(max(0, done - passed)), passed + len(rows)
+                    done += len(new)
+                    if len(new):
+                        yield new
+        except pa.ArrowInvalid as error:  # a row that is larger than a block; what went by is passed over
+            if "straddling" not in str(error) or size == LARGEST_BLOCK:
+                raise
+        else:
+            return
+
+
+def gathered(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Small batches as fewer ones of at least so many rows, but for the last, since each has a price to work on."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting += [batch] if len(batch) else []
+        if sum(map(len, waiting)) >= most:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def names_in(path: Path, data: Data) -> list[str]:
+    """The names of the columns of a text file."""
+    with opened(path, data.csv) as stream:
+        return list(pa.csv.open_csv(stream, **text_options(path, data, BLOCK)).schema.names)
 
 
 def opened(path: Path, csv: Csv) -> IO[bytes]:
@@ -123,21 +242,13 @@ def opened(path: Path, csv: Csv) -> IO[bytes]:
     return stream
 
 
-def text_options(path: Path, data: Data, largest: int = LARGEST_BLOCK) -> dict[str, Any]:
-    """How Arrow is to read a text file. A block is as large as the file, where it can be, since a cell can be."""
+def text_options(path: Path, data: Data, block: int) -> dict[str, Any]:
+    """How Arrow is to read a text file, in blocks of so many bytes."""
     is_plain = data.csv.compression == "none" or (data.csv.compression == "auto" and path.suffix in {".csv", ".tsv"})
     size = path.stat().st_size * (1 if is_plain else DENSEST)
-    missing = ["", *data.missing.get("*", [])]
     return {
-        "read_options": pa.csv.ReadOptions(block_size=min(size + 1024, largest), encoding=data.csv.encoding),
+        "read_options": pa.csv.ReadOptions(block_size=min(size + 1024, block), encoding=data.csv.encoding),
         "parse_options": pa.csv.ParseOptions(delimiter=delimiter_of(path, data.csv), newlines_in_values=True),
-        "convert_options": pa.csv.ConvertOptions(
-            strings_can_be_null=True,
-            null_values=missing,
-            decimal_point=data.csv.decimal,
-            # As they are written, with the zeros of a postcode.
-            column_types=dict.fromkeys([*data.types, *data.missing.keys() - {"*"}], pa.string()),
-        ),
     }
 
 
@@ -162,18 +273,3 @@ def seen_delimiter(path: Path, csv: Csv) -> str:
     mark = max(counts, key=lambda mark: counts[mark])
     expected = delimiter_of(path, csv)
     return mark if counts[mark] and expected not in first else expected
-
-
-def spellings_read_as_missing(raw: Raw, data: Data) -> Iterator[tuple[str, int]]:
-    """Which spellings in a text file were read as a missing target, each with its number of rows."""
-    target = data.target
-    if not (is_text(raw.path) and target in raw.table.column_names and raw.table[target].null_count):
-        return
-    options = text_options(raw.path, data)
-    convert = options["convert_options"]
-    convert.null_values, convert.include_columns = [""], [target]
-    convert.column_types = {target: pa.string()}
-    with opened(raw.path, data.csv) as stream:
-        found = pc.value_counts(pa.csv.read_csv(stream, **options)[target].drop_null()).to_pylist()
-    spellings = {*data.missing.get("*", []), *data.missing.get(target, [])}
-    yield from ((value["values"], value["counts"]) for value in found if value["values"] in spellings)

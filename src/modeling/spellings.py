@@ -6,14 +6,16 @@ categories it would be learned without a word, and be worth nothing.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.table import DATE, TIME, kind_of
+from modeling.table import DATE, TIME, kind_of, to_array, to_mask
 from record.parameters import Csv, Data, Kind
 from record.problem import Problem, refuse_if, rows_of
 
@@ -24,6 +26,7 @@ NEARLY = 0.9  # from this share of values of one kind on, the others are odd one
 MOSTLY = 0.5  # from this share on, if the others are one spelling, or are spelt as a missing value often is
 MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "missing", "unknown", "#n/a", "n.a."}
 SHOWN = 3  # odd values that are named
+LISTED = 10_000  # different texts of the same forms, up to which all are kept
 DISGUISES = {  # text of which every value is a number or date in another spelling, and what to do about it
     r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$": "set data.csv.thousands: ','",
     r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$": "set data.csv.thousands: '.'",
@@ -32,7 +35,7 @@ DISGUISES = {  # text of which every value is a number or date in another spelli
     r"^\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}( \d{1,2}:\d{2}.*)?$": "write the year with four digits",
 }
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-INTEGER = r"^[+-]?\d{1,15}$"
+INTEGER = r"^[+-]?\d{1,18}$"
 WORDS = {True: ["true"], False: ["false"]}
 MORE_WORDS = {True: ["true", "yes", "y", "t", "1"], False: ["false", "no", "n", "f", "0"]}
 YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
@@ -52,32 +55,198 @@ DURATION = (
 )
 
 
-def understood(
-    name: str, column: pa.ChunkedArray, data: Data, *, is_typed: bool
-) -> tuple[pa.ChunkedArray, DateOrder | None]:
-    """A column of the kind that it is said or seen to be, spellings of missing values as nulls, and its date order.
+@dataclass(frozen=True)
+class Reader:
+    """How the text of a column is read, as which type, and the order of day and month in its dates."""
 
-    The order is that of dates such as 03/04/2024, as it is said or seen. The text of a typed file, such as Parquet,
-    stays text unless it is dates, times or durations, or `data.types` says otherwise.
+    parse: Parser
+    type: pa.DataType
+    order: DateOrder | None = None
 
-    Raises:
-        Problem: when the order of day and month cannot be told, or nearly all values are of one kind.
+    def __call__(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The values of some text; each different text is read once."""
+        encoded = column.combine_chunks().dictionary_encode()
+        values = self.parse(encoded.dictionary).cast(self.type, safe=False)
+        return pa.chunked_array([values.take(encoded.indices)])
+
+
+class Form(NamedTuple):
+    """A kind as which text can be read; of dates, in which order, and with or without a zone."""
+
+    kind: Kind
+    order: DateOrder | None = None
+    is_zoned: bool = False
+
+
+class Group:
+    """The rows whose texts are of the same forms: the different texts, each with its rows and the first of these."""
+
+    def __init__(self) -> None:
+        self.rows, self.is_large = 0, False
+        self.texts: dict[str, tuple[int, int]] = {}
+
+    def add(self, texts: list[str], counts: np.ndarray, first: np.ndarray) -> None:
+        """Count texts of a batch; of very many different ones, a few that were frequent are kept."""
+        self.rows += int(counts.sum())
+        for text, count, row in zip(texts, counts.tolist(), first.tolist(), strict=False):
+            known, earlier = self.texts.get(text, (0, row))
+            self.texts[text] = known + count, earlier
+        if len(self.texts) > LISTED:
+            self.is_large = True
+            self.texts = {text: self.texts[text] for text in by_frequency(self.texts)[:SHOWN]}
+
+
+class Spelling:
+    """What the text of a column is seen to be, as its rows go by in batches.
+
+    Forms share no text, but for times of day, which are durations too: what is of one form is not looked at for the
+    next. The text of a typed file, such as Parquet, stays text unless it is dates, times or durations, or `data.types`
+    says otherwise.
     """
-    kind, column = data.types.get(name), without_missing(name, column, data)
-    if not pa.types.is_string(column.type):
-        return as_said(name, column, kind) if kind else column, None
-    if kind in {"category", "text"} or column.null_count == len(column):
-        return column, None
-    encoded = column.combine_chunks().dictionary_encode()
-    order, valid = seen_order(name, encoded.dictionary, data), {}
-    for form, parse in parsers(data.csv, order, kind).items():
-        values = parse(encoded.dictionary)
-        is_text = is_typed and form in {"number", "boolean"} and kind is None
-        if values.null_count == 0 and not is_text:
-            return pa.chunked_array([values.take(encoded.indices)]), order if form == "date" else None
-        valid[form] = values.is_valid().to_pylist()
-    refuse_if([] if name in data.drop else odd_values(name, encoded, valid, kind))
-    return column, None
+
+    def __init__(self, name: str, data: Data, *, is_typed: bool) -> None:
+        self.name, self.data, self.is_typed, self.kind = name, data, is_typed, data.types.get(name)
+        self.orders: list[DateOrder | None] = [None, "dmy", "mdy"] if data.date_order == "auto" else [data.date_order]
+        self.rows = self.known = self.dated = 0
+        self.is_whole = True
+        self.groups: dict[frozenset[Form], Group] = {}
+        self.examples: dict[DateOrder | None, str] = {}  # of dates with the year last: any, and the first of each order
+        self.disguises = [*DISGUISES]  # those that all texts have so far
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        """Look at the rows that come next, in which what means missing is null already."""
+        done, self.rows, self.known = self.rows, self.rows + len(column), self.known + len(column) - column.null_count
+        if self.kind in {"category", "text"} or column.null_count == len(column):
+            return
+        encoded = column.combine_chunks().dictionary_encode()
+        texts, codes = encoded.dictionary, np.from_dlpack(encoded.indices.fill_null(len(encoded.dictionary)))
+        counts, first = np.bincount(codes, minlength=len(texts) + 1)[:-1], np.empty(len(texts) + 1, np.int64)
+        first[codes[::-1]] = (
+            np.arange(len(codes))[::-1] + done
+        )  # of several rows, the last that is written is the first
+        found = self.forms_of(texts, counts)
+        bits = sum(
+            (fits.astype(np.int64) << k for k, fits in enumerate(found.values())), np.zeros(len(texts), np.int64)
+        )
+        for some in np.unique(bits).tolist():
+            is_of = bits == some
+            group = self.groups.setdefault(frozenset(form for k, form in enumerate(found) if some >> k & 1), Group())
+            shown = [] if group.is_large else texts.filter(to_mask(is_of)).to_pylist()
+            group.add(shown, counts[is_of], first[:-1][is_of])
+        self.disguises = [pattern for pattern in self.disguises if _is_all(texts, pattern)]
+
+    def forms_of(self, texts: pa.Array, counts: np.ndarray) -> dict[Form, np.ndarray]:
+        """For each form, which of some texts have it; `counts` are their rows."""
+        found, rest = {}, np.ones(len(texts), dtype=bool)
+        for kind, parse in parsers(self.data.csv, None, self.kind).items():
+            left = texts.filter(to_mask(rest))
+            if kind == "date":
+                masks = self.forms_of_dates(left, counts[rest])
+            else:
+                values = parse(left)
+                masks = {Form(kind): to_array(values.is_valid())}
+                if kind == "number" and values.null_count < len(values):
+                    only = parse(left.filter(values.is_valid())) if values.null_count else values
+                    self.is_whole = self.is_whole and pa.types.is_integer(only.type)
+            for form, fits in masks.items():
+                found[form] = np.zeros(len(texts), dtype=bool)
+                found[form][rest] = fits
+            if kind != "time":
+                rest &= ~np.logical_or.reduce([found[form] for form in masks])
+        return found
+
+    def forms_of_dates(self, texts: pa.Array, counts: np.ndarray) -> dict[Form, np.ndarray]:
+        """The same of dates; notes what they show of the order of day and month."""
+        parts = pc.extract_regex(pc.utf8_trim_whitespace(texts), DAY_FIRST)
+        is_dated = to_array(parts.is_valid())
+        if is_dated.any():
+            self.dated += int(counts[is_dated].sum())
+            dated, parts = texts.filter(to_mask(is_dated)), parts.filter(to_mask(is_dated))
+            self.examples.setdefault(None, dated[0].as_py())
+            groups: dict[DateOrder, str] = {"dmy": "a", "mdy": "b"}
+            for first, group in groups.items():
+                if len(large := dated.filter(pc.greater(_number(parts.field(group)), 12))):
+                    self.examples.setdefault(first, large[0].as_py())
+        masks: dict[Form, np.ndarray] = {}
+        for order in self.orders:
+            if order == self.orders[0] or is_dated.any():
+                _, plain, zoned = instants(texts, order)
+            masks |= {Form("date", order): to_array(plain), Form("date", order, is_zoned=True): to_array(zoned)}
+        return masks
+
+    def order(self) -> DateOrder | None:
+        """Whether the day or the month comes first, as params.yaml says or as values above 12 show.
+
+        Raises:
+            Problem: when nothing shows it, or the values contradict each other.
+        """
+        if self.data.date_order != "auto":
+            return self.data.date_order
+        if self.dated < MOSTLY * self.known or not self.dated:
+            return None
+        name, shown = as_yaml(self.name), self.examples
+        place, ways = f"column '{self.name}': dates such as", f"add {name}: category to data.types if it is text"
+        if "dmy" in shown and "mdy" in shown:
+            both = f"{shown['dmy']!r} and {shown['mdy']!r} have the day in different places"
+            raise Problem(f"{place} {both}; correct them in a stage before, or {ways}")
+        if len(shown) == 1:
+            asked = "set data.date_order: dmy in params.yaml if the day comes first, mdy if the month does"
+            raise Problem(f"{place} {shown[None]!r} do not show which number is the day; {asked}, or {ways}")
+        return "dmy" if "dmy" in shown else "mdy"
+
+    def reader(self) -> Reader | None:
+        """How the column is read; None where it stays text.
+
+        Raises:
+            Problem: when the order of day and month cannot be told, or nearly all values are of one kind.
+        """
+        if self.kind in {"category", "text"}:
+            return None
+        if not self.known:
+            nothing = Reader(lambda text: pa.nulls(len(text)), pa.null())
+            return None if self.is_typed or self.kind else nothing
+        order = self.order()
+        known = parsers(self.data.csv, order, self.kind)
+        types = {"number": pa.int64() if self.is_whole else pa.float64(), "boolean": pa.bool_(), "date": DATE}
+        types |= {"time": TIME, "duration": pa.float64()}
+        forms = [self.form_of(kind, order) for kind in known]
+        for form in forms:
+            is_text = self.is_typed and form.kind in {"number", "boolean"} and self.kind is None
+            if self.rows_of(form) == self.known and not is_text:
+                return Reader(known[form.kind], types[form.kind], order if form.kind == "date" else None)
+        refuse_if([] if self.name in self.data.drop else self.odd_values(forms))
+        return None
+
+    def form_of(self, kind: Kind, order: DateOrder | None) -> Form:
+        """The form of a kind; of dates, with a zone if more of them have one."""
+        if kind != "date":
+            return Form(kind)
+        return max((Form(kind, order, is_zoned) for is_zoned in (False, True)), key=self.rows_of)
+
+    def rows_of(self, form: Form) -> int:
+        """How many rows have a form."""
+        return sum(group.rows for forms, group in self.groups.items() if form in forms)
+
+    def odd_values(self, forms: list[Form]) -> Iterator[str]:
+        """Why text is not what it seems to be: nearly all of one form, or numbers in disguise."""
+        ways = f"add {as_yaml(self.name)}: category to data.types if it is text, or {as_yaml(self.name)} to data.drop"
+        for form in forms:
+            fits, others = self.rows_of(form), [group for of, group in self.groups.items() if form not in of]
+            odd = {text: found for group in others for text, found in group.texts.items()}
+            may_be_few = not any(group.is_large for group in others) and may_be_missing(odd)
+            is_nearly_all = fits >= NEARLY * self.known or (fits >= MOSTLY * self.known and may_be_few)
+            if odd and (self.kind == form.kind or is_nearly_all):
+                yield f"{describe_odd(self.name, odd, fits, self.known, form.kind)}, {ways}"
+                return
+        texts = {text: found for group in self.groups.values() for text, found in group.texts.items()}
+        are_many = len(texts) > MOSTLY * self.known or any(group.is_large for group in self.groups.values())
+        if self.disguises and are_many:
+            first, remedy = (
+                min(texts, key=lambda text: texts[text][1]),
+                (DISGUISES[pattern] for pattern in self.disguises),
+            )
+            shown = f"column '{self.name}': values such as {first!r} are read as text"
+            yield f"{shown}; {' or '.join(dict.fromkeys(remedy))}, or {ways}"
 
 
 def without_missing(name: str, column: pa.ChunkedArray, data: Data) -> pa.ChunkedArray:
@@ -108,7 +277,7 @@ def as_said(name: str, column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
     raise Problem(f"column '{name}': {column.type} cannot be read as {kind}; correct data.types in params.yaml")
 
 
-def parsers(csv: Csv, order: str | None, kind: Kind | None) -> dict[Kind, Parser]:
+def parsers(csv: Csv, order: DateOrder | None, kind: Kind | None) -> dict[Kind, Parser]:
     """How text is read as each kind; of one kind only, in more spellings, if that is what the column is said to be."""
     known: dict[Kind, Parser] = {
         "number": partial(numbers, csv=csv),
@@ -133,7 +302,7 @@ def numbers(text: pa.Array, csv: Csv) -> pa.Array:
     fits = pc.match_substring_regex(plain, NUMBER)
     found = pc.if_else(fits, plain, pa.scalar(None, pa.string())).cast(pa.float64())
     whole = found.null_count == 0 and pc.all(pc.match_substring_regex(plain, INTEGER)).as_py()
-    return found.cast(pa.int64()) if whole else found
+    return pc.replace_substring_regex(plain, r"^\+", "").cast(pa.int64()) if whole else found
 
 
 def booleans(text: pa.Array, words: dict[bool, list[str]]) -> pa.Array:
@@ -143,8 +312,15 @@ def booleans(text: pa.Array, words: dict[bool, list[str]]) -> pa.Array:
     return pc.if_else(known[True], True, pc.if_else(known[False], False, pa.scalar(None, pa.bool_())))  # noqa: FBT003
 
 
-def dates(text: pa.Array, order: str | None) -> pa.Array:
+def dates(text: pa.Array, order: DateOrder | None) -> pa.Array:
     """Instants in UTC, of which some may name a zone only if all do."""
+    found, plain, zoned = instants(text, order)
+    is_zoned = (pc.sum(zoned).as_py() or 0) > (pc.sum(plain).as_py() or 0)
+    return pc.if_else(zoned if is_zoned else plain, found, pa.scalar(None, DATE))
+
+
+def instants(text: pa.Array, order: DateOrder | None) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """What text says as instants in UTC, where it is a date without a zone, and where it is one with a zone."""
     parts = pc.extract_regex(_as_iso(pc.utf8_trim_whitespace(text), order), ISO)
     day = pc.binary_join_element_wise(*(parts.field(name) for name in ("year", "month", "day")), "-")
     start = pc.strptime(day, format="%Y-%m-%d", unit="us", error_is_null=True)
@@ -152,12 +328,11 @@ def dates(text: pa.Array, order: str | None) -> pa.Array:
     zone = parts.field("zone")
     found = pc.subtract(pc.add(start.cast(pa.int64()), _micros(parts)), _offset(zone)).cast(DATE)
     valid = pc.fill_null(pc.and_(pc.is_valid(parts), pc.and_(exists, pc.is_valid(found))), False)  # noqa: FBT003
-    zoned, plain = (pc.and_(valid, of(zone, "")) for of in (pc.not_equal, pc.equal))
-    count, others = pc.sum(zoned).as_py() or 0, pc.sum(plain).as_py() or 0
-    return pc.if_else(zoned if count > others else plain, found, pa.scalar(None, DATE))
+    plain, zoned = (pc.fill_null(pc.and_(valid, of(zone, "")), False) for of in (pc.equal, pc.not_equal))  # noqa: FBT003
+    return found, plain, zoned
 
 
-def _as_iso(text: pa.Array, order: str | None) -> pa.Array:
+def _as_iso(text: pa.Array, order: DateOrder | None) -> pa.Array:
     """Dates with the day or month first, or the month by name, with the year first."""
     if order in {"dmy", "mdy"}:
         text = pc.replace_substring_regex(
@@ -214,58 +389,6 @@ def durations(text: pa.Array) -> pa.Array:
     return pc.if_else(pc.fill_null(pc.and_(pc.is_valid(parts), is_said), False), seconds, pa.scalar(None, pa.float64()))  # noqa: FBT003
 
 
-def seen_order(name: str, text: pa.Array, data: Data) -> DateOrder | None:
-    """Whether the day or the month comes first, as params.yaml says or as values above 12 show.
-
-    Raises:
-        Problem: when nothing shows it, or the values contradict each other.
-    """
-    if data.date_order != "auto":
-        return data.date_order
-    parts = pc.extract_regex(pc.utf8_trim_whitespace(text), DAY_FIRST)
-    fits = pc.is_valid(parts)
-    if pc.sum(fits).as_py() < MOSTLY * len(text):
-        return None
-    dated, parts = text.filter(fits), parts.filter(fits)
-    is_large = {group: pc.greater(_number(parts.field(group)), 12) for group in ("a", "b")}
-    day_first, month_first = (dated.filter(is_large[group]) for group in ("a", "b"))
-    place, ways = f"column '{name}': dates such as", f"add {as_yaml(name)}: category to data.types if it is text"
-    if len(day_first) and len(month_first):
-        both = f"{day_first[0].as_py()!r} and {month_first[0].as_py()!r} have the day in different places"
-        raise Problem(f"{place} {both}; correct them in a stage before, or {ways}")
-    if not len(day_first) and not len(month_first):
-        asked = "set data.date_order: dmy in params.yaml if the day comes first, mdy if the month does"
-        raise Problem(f"{place} {dated[0].as_py()!r} do not show which number is the day; {asked}, or {ways}")
-    return "dmy" if len(day_first) else "mdy"
-
-
-def odd_values(
-    name: str, encoded: pa.DictionaryArray, valid: Mapping[Kind, list[bool]], kind: Kind | None
-) -> Iterator[str]:
-    """Why text is not what it seems to be: nearly all of one kind, or numbers in disguise.
-
-    `valid` says by kind which of its different values are of that kind, `kind` what `data.types` says that it is.
-    """
-    total = len(encoded) - encoded.null_count
-    ways = f"add {as_yaml(name)}: category to data.types if it is text, or {as_yaml(name)} to data.drop"
-    counts = {v["values"]: v["counts"] for v in pc.value_counts(encoded.indices.drop_null()).to_pylist()}
-    for form, fits in valid.items():
-        odd = {encoded.dictionary[k].as_py(): k for k in counts if not fits[k]}
-        share = (total - sum(counts[k] for k in odd.values())) / total
-        if odd and (kind == form or is_nearly_all(share, odd)):
-            yield f"column '{name}': {describe_odd(name, encoded, odd, counts, form)}, {ways}"
-            return
-    remedies = [remedy for pattern, remedy in DISGUISES.items() if _is_all(encoded.dictionary, pattern)]
-    if remedies and len(encoded.dictionary) > MOSTLY * total:
-        first, remedy = encoded.dictionary[0].as_py(), " or ".join(dict.fromkeys(remedies))
-        yield f"column '{name}': values such as {first!r} are read as text; {remedy}, or {ways}"
-
-
-def is_nearly_all(share: float, odd: Collection[str]) -> bool:
-    """Whether the values that are of one kind are so many, or the others so alike, that these are odd ones."""
-    return share >= NEARLY or (share >= MOSTLY and may_be_missing(odd))
-
-
 def may_be_missing(odd: Collection[str]) -> bool:
     """Whether odd values look like spellings of a missing value."""
     return len(odd) == 1 or {value.strip().casefold() for value in odd} <= MISSING
@@ -286,14 +409,17 @@ def _is_all(text: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
 
-def describe_odd(name: str, encoded: pa.DictionaryArray, odd: dict[str, int], counts: dict[int, int], form: str) -> str:
+def by_frequency(texts: dict[str, tuple[int, int]]) -> list[str]:
+    """Texts in the order of their rows, most first, and of their first row."""
+    return sorted(texts, key=lambda text: (-texts[text][0], texts[text][1]))
+
+
+def describe_odd(name: str, odd: dict[str, tuple[int, int]], fits: int, total: int, kind: Kind) -> str:
     """How many values are of a kind, which are not and in which rows, and what to do about these."""
-    most = sorted(odd, key=lambda value: -counts[odd[value]])[:SHOWN]
-    first = {value: pc.index(encoded.indices, odd[value]).as_py() + 1 for value in most}
-    shown = [f"{value!r} is in {rows_of(counts[odd[value]])}, first in row {first[value]:,}" for value in most]
-    total = len(encoded) - encoded.null_count
+    most = by_frequency(odd)[:SHOWN]
+    shown = [f"{text!r} is in {rows_of(odd[text][0])}, first in row {odd[text][1] + 1:,}" for text in most]
     more = f"; and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
     spellings = f"[{', '.join(map(as_yaml, odd))}]"
     missing = f", add {as_yaml(name)}: {spellings} to data.missing if that means missing" if may_be_missing(odd) else ""
-    fits = total - sum(counts[k] for k in odd.values())
-    return f"{fits:,} of {total:,} values are {form}s, but {'; '.join(shown)}{more}; correct that{missing}"
+    found = f"column '{name}': {fits:,} of {total:,} values are {kind}s, but {'; '.join(shown)}{more}"
+    return f"{found}; correct that{missing}"

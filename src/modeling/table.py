@@ -7,7 +7,7 @@ of seconds. Missing values are nulls.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ DATE, TIME = pa.timestamp("us"), pa.time64("us")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 FEW = 40  # values of a category, up to which each gets a column of its own
 WORDS = 3  # text of more values, and of so many words in the mean, is free text
-BATCH = 64 * 1024  # rows that are worked on at a time
+BATCH = 32 * 1024  # rows that are worked on at a time
 ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
 
 
@@ -44,16 +44,28 @@ def read_table(path: Path) -> pa.Table:
         table = pyarrow.feather.read_table(path) if path.suffix == ".feather" else _read_parquet(path)
         table.validate(full=True)  # detects text that is not UTF-8
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        kind = "Feather" if path.suffix == ".feather" else "Parquet"
-        raise Problem(f"{path}: not readable as {kind}: {' '.join(str(error).split())}") from None
-    check_names(table, path)
+        raise Problem(f"{path}: not readable as {format_of(path)}: {' '.join(str(error).split())}") from None
+    check_names(table.column_names, path)
     return normalise(table)
 
 
-def check_names(table: pa.Table, path: Path) -> None:
+def format_of(path: Path) -> str:
+    """The format of a file that is not text."""
+    return "Feather" if path.suffix == ".feather" else "Parquet"
+
+
+def check_names(names: list[str], path: Path) -> None:
     """Refuse a table in which the name of a column occurs twice."""
-    names = Counter(table.column_names)
-    refuse_if(f"{path}: column '{name}' occurs {n} times; names must differ" for name, n in names.items() if n > 1)
+    counts = Counter(names)
+    refuse_if(f"{path}: column '{name}' occurs {n} times; names must differ" for name, n in counts.items() if n > 1)
+
+
+def stored_columns(path: Path) -> pa.Schema:
+    """The columns of a Parquet or Feather file as they are stored."""
+    if path.suffix == ".feather":
+        with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
+            return reader.schema
+    return pq.read_schema(path)
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -79,14 +91,37 @@ def stored_batches(path: Path, most: int = BATCH, columns: list[str] | None = No
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write Parquet whose bytes depend on the rows and on the version of pyarrow alone, with a checksum per page."""
-    with replacing(path) as part:
-        pq.write_table(
-            table.replace_schema_metadata(None).combine_chunks(),
-            part,
-            row_group_size=ROW_GROUP,
-            store_schema=False,
-            write_page_checksum=True,
-        )
+    with replacing(path) as part, TableWriter(part, table.schema) as writer:
+        writer.write(table)
+
+
+class TableWriter:
+    """Writes such a file row group by row group, whatever the size of the tables that it is given."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.schema, self.waiting = schema.remove_metadata(), [schema.remove_metadata().empty_table()]
+        self.writer = pq.ParquetWriter(path, self.schema, store_schema=False, write_page_checksum=True)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Write the last rows, unless something went wrong."""
+        if kind is None:
+            self._flush(1)
+        self.writer.close()
+
+    def write(self, rows: pa.Table) -> None:
+        """Add rows."""
+        self.waiting.append(rows.replace_schema_metadata(None))
+        self._flush(ROW_GROUP)
+
+    def _flush(self, least: int) -> None:
+        while sum(map(len, self.waiting)) >= least:
+            rows = pa.concat_tables(self.waiting)
+            self.writer.write_table(rows.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+            self.waiting = [rows.slice(ROW_GROUP)]
 
 
 def normalise(table: pa.Table) -> pa.Table:
@@ -136,17 +171,26 @@ def kinds_of(table: pa.Table, data: Data) -> dict[str, Kind]:
 
 
 def _kind_of_text(name: str, table: pa.Table, data: Data) -> Kind:
-    if name in data.types:
-        return "text" if data.types[name] == "text" else "category"
-    return "text" if not has_few_values(table[name]) and mean_words(table[name]) >= WORDS else "category"
+    is_prose = not has_few_values(table[name]) and mean_words(table[name]) >= WORDS
+    return kind_of_text(name, data, is_prose=is_prose)
+
+
+def kind_of_text(name: str, data: Data, *, is_prose: bool) -> Kind:
+    """Whether text is a category or free text: as `data.types` says, or else as its values look."""
+    said = data.types.get(name)
+    return "text" if said == "text" or (said is None and is_prose) else "category"
 
 
 def mean_words(column: pa.ChunkedArray) -> float:
-    """The mean number of words in the values of text; each value is looked at once, however often it occurs."""
-    values, counts = pc.value_counts(column.drop_null()).flatten()
-    words = pc.count_substring_regex(values, r"\S+")
-    total: int = pc.sum(pc.multiply(words, counts)).as_py() or 0
-    return total / max(1, len(column.drop_null()))
+    """The mean number of words in the values of text."""
+    known = column.drop_null()
+    return words_in(known) / max(1, len(known))
+
+
+def words_in(known: pa.ChunkedArray) -> int:
+    """The number of words in text; each value is looked at once, however often it occurs."""
+    values, counts = pc.value_counts(known).flatten()
+    return int(pc.sum(pc.multiply(pc.count_substring_regex(values, r"\S+"), counts)).as_py() or 0)
 
 
 def has_few_values(column: pa.ChunkedArray) -> bool:
@@ -162,12 +206,18 @@ def feature_names(table: pa.Table, parameters: Parameters) -> list[str]:
 
 def problems_of_column(name: str, column: pa.ChunkedArray, remedy: str) -> Iterator[str]:
     """Why a column cannot be used, with the remedy."""
-    if column.null_count == len(column):
+    infinite = (pc.sum(pc.is_inf(column)).as_py() or 0) if pa.types.is_floating(column.type) else 0
+    yield from problems_of(name, column.type, remedy, is_empty=column.null_count == len(column), infinite=infinite)
+
+
+def problems_of(name: str, column_type: pa.DataType, remedy: str, *, is_empty: bool, infinite: int) -> Iterator[str]:
+    """The same of what is known of a column."""
+    if is_empty:
         yield f"column '{name}': every value is missing; {remedy}"
-    elif kind_of(column.type) is None:
-        hint = " (text that is not in UTF-8 is read as such)" if pa.types.is_binary(column.type) else ""
-        yield f"column '{name}': expected numbers, text, booleans or dates, found {column.type}{hint}; {remedy}"
-    elif pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
+    elif kind_of(column_type) is None:
+        hint = " (text that is not in UTF-8 is read as such)" if pa.types.is_binary(column_type) else ""
+        yield f"column '{name}': expected numbers, text, booleans or dates, found {column_type}{hint}; {remedy}"
+    elif infinite:
         yield f"column '{name}': expected finite numbers, found {infinite} infinite; {remedy}"
 
 
@@ -208,3 +258,14 @@ def to_objects(column: pa.ChunkedArray) -> np.ndarray:
     encoded = column.dictionary_encode().combine_chunks()
     values = np.array([*encoded.dictionary.to_pylist(), float("nan")], dtype=object)
     return np.asarray(values[encoded.indices.fill_null(len(values) - 1).to_numpy()])
+
+
+def to_mask(rows: np.ndarray) -> pa.BooleanArray:
+    """A NumPy mask as an Arrow mask."""
+    bits = pa.py_buffer(np.packbits(rows, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(rows), [None, bits])
+
+
+def to_array(mask: pa.Array) -> np.ndarray:
+    """An Arrow mask without missing values as a NumPy mask."""
+    return np.from_dlpack(mask.cast(pa.uint8())).view(bool)

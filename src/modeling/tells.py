@@ -12,7 +12,7 @@ from difflib import get_close_matches
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.breaches import Breach, breaches_of_rows
+from modeling.breaches import Breaches
 from modeling.spellings import folded
 from record.contract import Contract
 from record.notes import Feature
@@ -81,17 +81,15 @@ class Tells:
     def __init__(self, features: list[Feature], trained: int, contract: Contract | None) -> None:
         self.columns = [Seen(feature) for feature in features]
         self.trained = trained  # rows
-        self.contract = contract
-        self.breaches: dict[tuple[str, str], Breach] = {}
+        self.breaches = Breaches(contract) if contract else None
         self.rows = 0
 
     def add(self, features: pa.Table) -> None:
         """Count one batch."""
         for seen in self.columns:
             seen.add(features[seen.feature.name])
-        for breach in breaches_of_rows(features, self.contract, self.rows) if self.contract else ():
-            key = breach.column, breach.expected
-            self.breaches[key] = self.breaches[key].and_later(breach) if key in self.breaches else breach
+        if self.breaches:
+            self.breaches.add(features)
         self.rows += len(features)
 
     def infinite(self) -> list[str]:
@@ -105,7 +103,10 @@ class Tells:
 
     def found(self) -> list[Tell]:
         """Everything that a person should know of the rows."""
-        broken = [Tell("contract", b.column, b.rows, f"{b.text} (contract)") for b in self.breaches.values()]
+        broken = [
+            Tell("contract", b.column, b.rows, f"{b.text} (contract)")
+            for b in (self.breaches.of_rows() if self.breaches else [])
+        ]
         return [*(tell for seen in self.columns for tell in tells_of(seen, self.trained)), *broken]
 
 

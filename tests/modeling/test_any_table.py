@@ -15,13 +15,14 @@ from manifests import document
 from tables import LOGISTIC, RIDGE, dumped, make_parameters
 
 from modeling import new_rows
-from modeling.checks import check_table, prepared_columns, with_target
+from modeling.checks import check_table, prepared_columns
+from modeling.dividing import divide
 from modeling.estimator import describe, fit_pipeline
 from modeling.loading import Loaded
 from modeling.reading import Raw, read_raw
 from modeling.scoring import score_file
-from modeling.split import split
-from modeling.table import read_table, to_frame, write_table
+from modeling.summary import survey
+from modeling.table import read_table, to_frame
 from modeling.unpickling import unpickle
 from record.manifest import Manifest
 from record.parameters import Parameters
@@ -68,12 +69,10 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, str]:
 def prepared(path: Path, parameters: Parameters) -> tuple[Raw, list[bytes]]:
     """The raw table and the bytes of both parts that `prepare` makes of a file."""
     raw = read_raw(path, parameters.data)
-    check_table(raw.table, parameters)
-    rows = with_target(raw.table, parameters.data)
-    parts = split(rows.select(prepared_columns(rows, parameters)), parameters)
-    files = [path.with_name(f"{name}.parquet") for name in ("train", "test")]
-    for part, file in zip(parts, files, strict=True):
-        write_table(part, file)
+    found = survey(raw.batches(), raw.schema, parameters)
+    check_table(found, parameters)
+    files = path.with_name("train.parquet"), path.with_name("test.parquet")
+    divide(raw, found, prepared_columns(found.columns, parameters), files, parameters)
     return raw, [file.read_bytes() for file in files]
 
 

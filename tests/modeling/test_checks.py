@@ -6,7 +6,9 @@ import pyarrow as pa
 import pytest
 from tables import make_parameters
 
-from modeling.checks import check_table, count_rows, prepared_columns, profile_columns, with_target, without_unknown
+from modeling import checks
+from modeling.checks import count_rows, profile_columns
+from modeling.summary import survey, with_target
 from modeling.table import normalise
 from record.parameters import Parameters
 from record.problem import Problem
@@ -27,6 +29,14 @@ def dropping(*names: str) -> Parameters:
 def table(**columns: Any) -> pa.Table:
     """Ten rows with some columns changed or added."""
     return normalise(pa.table(TEN | columns))
+
+
+def check_table(rows: pa.Table, parameters: Parameters) -> None:
+    checks.check_table(survey([rows.slice(0, 3), rows.slice(3)], rows.schema, parameters), parameters)
+
+
+def prepared_columns(rows: pa.Table, parameters: Parameters) -> list[str]:
+    return checks.prepared_columns(survey([rows], rows.schema, parameters).columns, parameters)
 
 
 def refusal(rows: pa.Table, parameters: Parameters | None = None) -> list[str]:
@@ -153,7 +163,7 @@ def test_all_problems_are_named_at_once_also_those_of_rows_whose_target_is_known
 def test_rows_without_a_target_are_dropped_and_counted() -> None:
     rows = table(sex=[None, *["f", "m"] * 4, None])
     kept = with_target(rows, asked().data)
-    counted = count_rows(rows, kept.slice(0, 6), kept.slice(6), asked().data)
+    counted = count_rows(survey([rows], rows.schema, asked()), (6, 2), asked().data)
 
     assert kept.equals(rows.slice(1, 8))
     assert counted.model_dump() == {"read": 10, "dropped": {"sex is missing": 2}, "train": 6, "test": 2}
@@ -163,7 +173,8 @@ def test_the_profile_describes_every_column() -> None:
     values = {"when": DAYS, "mass": [decimal.Decimal("3.5"), None] * 5, "sex": [None, *["f", "m"] * 4, "f"]}
     rows = table(length=[float("nan"), None, *range(8)], **values)
     parameters = asked(data={"drop": ["mass"]}, prepare={"split": "time", "split_by": "when"})
-    profile = profile_columns(rows, rows, parameters, {"when": "dmy"})
+    columns = survey([rows.slice(0, 7), rows.slice(7)], rows.schema, parameters).columns
+    profile = profile_columns(columns, ["length", "island"], parameters, {"when": "dmy"})
 
     assert {name: tuple(column.model_dump().values()) for name, column in profile.items()} == {
         "length": ("double", "feature", 2, 8, None),
@@ -172,10 +183,3 @@ def test_the_profile_describes_every_column() -> None:
         "when": ("timestamp[us]", "split", 0, 1, "dmy"),
         "mass": ("double", "dropped", 5, 1, None),
     }
-
-
-def test_a_feature_without_a_value_in_training_is_taken_out_of_both_parts() -> None:
-    rows = table(late=[None] * 8 + [1.0, 2.0], sliced=[None] * 8 + [1.0, 2.0])
-    parts = without_unknown(rows.slice(0, 8), rows.slice(8), asked(train={"slices": ["sliced"]}))
-
-    assert [part.column_names for part in parts] == [["length", "island", "sex", "sliced"]] * 2

@@ -3,12 +3,15 @@
 import random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tables import make_parameters
 
-from modeling.checks import prepared_columns
-from modeling.pitfalls import leaks, pitfalls_of
+from modeling.checks import usable_features
+from modeling.pitfalls import compared_columns, leaks, pitfalls_of
+from modeling.sketches import Overlap, row_hashes
+from modeling.summary import survey
 from record.notes import Pitfall, refuse_named
 from record.problem import Problem
 
@@ -50,8 +53,14 @@ SAID = {  # by column: the warning's name, its words, and the values
 
 def found(table: pa.Table, target: str = "y", task: str = "classification", **data: Any) -> list[Pitfall]:
     parameters = make_parameters({"class": "x.Y"}, target, task, data=data)
-    kept = table.select(prepared_columns(table, parameters))
-    return pitfalls_of(table, kept.slice(0, 150), kept.slice(150), parameters)
+    seen = survey([table.slice(0, 7), table.slice(7)], table.schema, parameters)
+    features = usable_features(seen.columns, parameters)
+    names = [name for name in features if seen.columns[name].kind_for(name, parameters.data) != "text"]
+    overlap = None
+    if compared := compared_columns(seen, features, target):
+        overlap = Overlap()
+        overlap.add(row_hashes(table.select(compared)), np.arange(len(table)) >= 150)
+    return pitfalls_of(seen, features, table.select([*names, target]), overlap, parameters)
 
 
 def honest() -> dict[str, list]:

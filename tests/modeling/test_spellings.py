@@ -12,7 +12,7 @@ import pytest
 from raw_tables import ROWS, Cells, kinds, numbers, settings, with_cell, written
 
 from modeling.reading import DEFAULTS, read_raw
-from modeling.spellings import as_yaml, understood
+from modeling.spellings import Spelling, as_yaml
 from record.files import from_yaml
 from record.problem import Problem
 
@@ -205,8 +205,10 @@ def test_odd_values_are_few_or_alike(tmp_path: Path, odd: Cells, *, is_refused: 
 @pytest.mark.parametrize("name", ["a: b, c", "null", "*", "@a", "a]", "5' 11\"", "größe", "plain", "x\x1a"])
 def test_a_remedy_is_yaml_whatever_the_name_and_the_value(name: str) -> None:
     column = pa.chunked_array([[*numbers(), name]])
+    spelling = Spelling(name, settings("t.csv", missing={"*": []}), is_typed=False)
+    spelling.add(column)
     with pytest.raises(Problem) as refused:
-        understood(name, column, settings("t.csv", missing={"*": []}), is_typed=False)
+        spelling.reader()
     (line,) = refused.value.lines
     remedies = re.findall(r"(?:add|or) (\S.*?) to data\.(missing|types|drop)", line.partition("row 61; ")[2])
     missing, kind, drop = (

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import RIDGE, make_parameters
 
-from modeling.split import Folds, folds_of, split
+from modeling.dividing import Split
+from modeling.split import Folds, folds_of
+from modeling.summary import survey
+from modeling.table import to_mask
+from record.parameters import Parameters
 from record.problem import Problem
 
 SHARES = st.floats(0.15, 0.85)
@@ -33,6 +37,15 @@ def parts_by(
     table = pa.table({"row": range(len(next(iter(columns.values())))), **columns, **({} if by is None else {"by": by})})
     section = {"split": rule, "split_by": None if by is None else "by", "test_size": share, "seed": seed}
     return split(table, make_parameters(RIDGE, task=task, prepare=section))
+
+
+def split(table: pa.Table, parameters: Parameters, rows: int = 7) -> tuple[pa.Table, pa.Table]:
+    """Both parts of a table that goes by in batches of so many rows."""
+    batches = [table.slice(start, rows) for start in range(0, len(table), rows)]
+    runs = list(Split(survey(batches, table.schema, parameters), parameters).runs(batches))
+    masks = [(run, to_mask(~is_test), to_mask(is_test)) for run, is_test in runs]
+    train, test = (pa.concat_tables(run.filter(both[k]) for run, *both in masks) for k in range(2))
+    return train, test
 
 
 @given(targets(), SHARES, st.sampled_from(TASKS), st.integers(0, 99))
