@@ -83,7 +83,7 @@ class TableCheck:
         self.breaches.add(rows)
         for name, repeats in self.unique.items():
             is_known = to_array(rows[name].combine_chunks().is_valid())
-            repeats.add(hashes_of(rows[name])[is_known], numbers[is_known])
+            repeats.add(hashes_of(rows[name].combine_chunks())[is_known], numbers[is_known])
         if self.key:
             self.keys.add(row_hashes(rows.select(self.key)), numbers)
 

@@ -57,7 +57,7 @@ def text_batches(path: Path, data: Data) -> Iterator[pa.Table]:
         say(f"note: {path}: read with {mark!r} between columns and dots in numbers, unlike the training table")
         plain = {"delimiter": mark, "decimal": ".", "thousands": ""}
         data = data.model_copy(update={"csv": data.csv.model_copy(update=plain)})
-    yield from text_rows(path, data, names_in(path, data), BATCH, BLOCK)
+    yield from text_rows(path, data, dict.fromkeys(names_in(path, data), pa.string()), BATCH, BLOCK)
 
 
 def typed_batches(path: Path) -> Iterator[pa.Table]:

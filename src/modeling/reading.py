@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,13 +45,14 @@ class Raw:
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows, of all columns or some, each of the kind that its values have or that `data.types` names."""
-        for rows in stored_rows(self.path, self.data, self.stored, columns):
+        plain = {name: reader.type for name, reader in self.readers.items() if reader.is_plain}
+        for rows in stored_rows(self.path, self.data, self.stored, columns, plain):
             yield pa.table({name: self.read(name, rows[name]) for name in rows.column_names})
 
     def read(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """A column as it is stored, as its kind."""
         column = without_missing(name, column, self.data)
-        if name in self.readers:  # -999 may be written as -999.0
+        if name in self.readers and pa.types.is_string(column.type):  # -999 may be written as -999.0
             return without_missing(name, self.readers[name](column), self.data)
         is_said = name in self.data.types and not pa.types.is_string(column.type)
         return as_said(name, column, self.data.types[name]) if is_said else column
@@ -162,18 +163,27 @@ def stored_schema(path: Path, data: Data) -> pa.Schema:
         return pa.unify_schemas(schemas, promote_options="permissive")
 
 
-def stored_rows(path: Path, data: Data, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[pa.Table]:
+def stored_rows(
+    path: Path,
+    data: Data,
+    schema: pa.Schema,
+    columns: list[str] | None = None,
+    types: Mapping[str, pa.DataType] | None = None,
+) -> Iterator[pa.Table]:
     """The rows of a table as they are stored, batch by batch, of all columns or some.
+
+    The columns of a text file are text, unless `types` names another type that all of its values are of.
 
     Raises:
         Problem: when a file is damaged, or not of its format.
     """
     names = schema.names if columns is None else columns
-    none = pa.schema([schema.field(name) for name in names]).empty_table()
+    of_text = {name: (types or {}).get(name, pa.string()) for name in names}
+    none = pa.schema(of_text if is_text(path) else [schema.field(name) for name in names]).empty_table()
     for file in files_of(path):
         with readable(file, data):
             if is_text(path):
-                batches = text_rows(path, data, names)
+                batches = text_rows(path, data, of_text)
             else:
                 there = [name for name in names if name in stored_columns(file).names]
                 batches = (normalise(rows) for rows in stored_batches(file, BATCH, there))
@@ -197,10 +207,13 @@ def readable(path: Path, data: Data) -> Iterator[None]:
         raise Problem(f"{path}: not readable as {kind}: {in_one_line(error)}") from None
 
 
-def text_rows(path: Path, data: Data, names: list[str], most: int = BATCH, block: int = BLOCK) -> Iterator[pa.Table]:
-    """The rows of a text file, batch by batch, some columns as text; an empty cell is null."""
-    convert = pa.csv.ConvertOptions(strings_can_be_null=True, null_values=[""], include_columns=names)
-    convert.column_types, done = dict.fromkeys(names, pa.string()), 0
+def text_rows(
+    path: Path, data: Data, types: Mapping[str, pa.DataType], most: int = BATCH, block: int = BLOCK
+) -> Iterator[pa.Table]:
+    """Some columns of a text file, batch by batch; an empty cell of text is null, and what means missing in numbers."""
+    missing = [""] if all(map(pa.types.is_string, types.values())) else ["", *data.missing.get("*", [])]
+    convert = pa.csv.ConvertOptions(strings_can_be_null=True, null_values=missing, include_columns=[*types])
+    convert.column_types, done = dict(types), 0
     for size in (block, LARGEST_BLOCK):
         passed = 0
         try:

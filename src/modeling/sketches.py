@@ -30,9 +30,8 @@ def mixed(numbers: np.ndarray) -> np.ndarray:
     return np.asarray(found ^ (found >> np.uint64(31)))
 
 
-def hashes_of(column: pa.ChunkedArray) -> np.ndarray:
+def hashes_of(column: pa.Array) -> np.ndarray:
     """A 64-bit hash for each value of a column, the same for the same values on every machine."""
-    column = column.combine_chunks()
     if kind_of(column.type) == "category":
         encoded = column.dictionary_encode()
         digests = (blake2b(value.encode(), digest_size=8).digest() for value in encoded.dictionary.to_pylist())
@@ -55,7 +54,7 @@ def row_hashes(table: pa.Table) -> np.ndarray:
     """A 64-bit hash for each row; the names of the columns do not matter, their order does."""
     found = np.zeros(len(table), np.uint64)
     for column in table.columns:
-        found = mixed(found ^ hashes_of(column))
+        found = mixed(found ^ hashes_of(column.combine_chunks()))
     return found
 
 
@@ -63,26 +62,32 @@ class Distinct:
     """How many different values there are: the least of their hashes tell (Bar-Yossef et al., 2002)."""
 
     def __init__(self) -> None:
-        self.least = np.empty(0, np.uint64)
+        self.limit, self.hashes = LARGEST, [np.empty(0, np.uint64)]
 
-    def add(self, hashes: np.ndarray) -> None:
-        """Count some values by their hashes."""
-        if len(self.least) == EXACT:
-            hashes = hashes[hashes < self.least[-1]]
-        if len(hashes):
-            self.least = np.union1d(self.least, hashes)[:EXACT]
+    def add(self, values: pa.Array) -> None:
+        """Look at different values of some rows."""
+        hashes = hashes_of(values)
+        self.hashes.append(hashes[hashes <= self.limit])
+        if sum(map(len, self.hashes)) > 2 * EXACT:
+            self._merge()
+
+    def _merge(self) -> None:
+        ordered = np.sort(np.concatenate(self.hashes))  # much faster than np.unique, which hashes
+        least = ordered[np.append(ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1])][:EXACT]
+        self.limit, self.hashes = least[-1] if len(least) == EXACT else LARGEST, [least]
 
     @property
     def count(self) -> int:
         """The number, to three digits where it is an estimate."""
-        if len(self.least) < EXACT:
-            return len(self.least)
-        return int(float(f"{(EXACT - 1) / (float(self.least[-1]) / 2**64):.3g}"))
+        self._merge()
+        if not self.error:
+            return len(self.hashes[0])
+        return int(float(f"{(EXACT - 1) / (float(self.limit) / 2**64):.3g}"))
 
     @property
     def error(self) -> float:
         """How far the number may be off, as a share of it."""
-        return 0 if len(self.least) < EXACT else 0.02
+        return 0 if self.limit == LARGEST else 0.02
 
 
 class Counts:
@@ -92,10 +97,10 @@ class Counts:
         self.most, self.is_complete = most, most > 0
         self.parts: list[pa.Table] = []
 
-    def add(self, known: pa.ChunkedArray) -> None:
-        """Count rows, of which none lacks a value."""
-        if self.is_complete and len(known):
-            self.parts.append(pa.Table.from_struct_array(pc.value_counts(known)))
+    def add(self, values: pa.Array, counts: pa.Array) -> None:
+        """Add rows of different values."""
+        if self.is_complete and len(values):
+            self.parts.append(pa.table({"values": values, "counts": counts}))
             if sum(map(len, self.parts)) > 2 * max(len(self.parts[0]), EXACT):
                 self._merge()
 
@@ -176,7 +181,9 @@ class Overlap:
     @property
     def share(self) -> float:
         """The share of the test rows that occur among the training rows."""
-        return float(np.isin(self.test, self.train).mean()) if len(self.test) else 0.0
+        train = np.sort(self.train)
+        places = np.searchsorted(train, self.test)
+        return float((train.take(places, mode="clip") == self.test).mean()) if len(self.test) else 0.0
 
 
 class Repeats:

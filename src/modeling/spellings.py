@@ -35,7 +35,6 @@ DISGUISES = {  # text of which every value is a number or date in another spelli
     r"^\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}( \d{1,2}:\d{2}.*)?$": "write the year with four digits",
 }
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-INTEGER = r"^[+-]?\d{1,18}$"
 WORDS = {True: ["true"], False: ["false"]}
 MORE_WORDS = {True: ["true", "yes", "y", "t", "1"], False: ["false", "no", "n", "f", "0"]}
 YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
@@ -57,17 +56,20 @@ DURATION = (
 
 @dataclass(frozen=True)
 class Reader:
-    """How the text of a column is read, as which type, and the order of day and month in its dates."""
+    """How the text of a column is read, as which type; of dates, the order of day and month."""
 
     parse: Parser
     type: pa.DataType
     order: DateOrder | None = None
+    is_plain: bool = False  # whether Arrow reads the same from a text file
 
     def __call__(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The values of some text; each different text is read once."""
-        encoded = column.combine_chunks().dictionary_encode()
-        values = self.parse(encoded.dictionary).cast(self.type, safe=False)
-        return pa.chunked_array([values.take(encoded.indices)])
+        """The values of some text; of dates and the like, each different text is read once."""
+        text = column.combine_chunks()
+        if pa.types.is_integer(self.type) or pa.types.is_floating(self.type):  # most of which differ
+            return pa.chunked_array([self.parse(text).cast(self.type, safe=False)])
+        encoded = text.dictionary_encode()
+        return pa.chunked_array([self.parse(encoded.dictionary).cast(self.type).take(encoded.indices)])
 
 
 class Form(NamedTuple):
@@ -108,7 +110,7 @@ class Spelling:
         self.name, self.data, self.is_typed, self.kind = name, data, is_typed, data.types.get(name)
         self.orders: list[DateOrder | None] = [None, "dmy", "mdy"] if data.date_order == "auto" else [data.date_order]
         self.rows = self.known = self.dated = 0
-        self.is_whole = True
+        self.is_whole = self.is_plain = True
         self.groups: dict[frozenset[Form], Group] = {}
         self.examples: dict[DateOrder | None, str] = {}  # of dates with the year last: any, and the first of each order
         self.disguises = [*DISGUISES]  # those that all texts have so far
@@ -143,7 +145,9 @@ class Spelling:
             if kind == "date":
                 masks = self.forms_of_dates(left, counts[rest])
             else:
-                values = parse(left)
+                values = plain_numbers(left, self.data.csv) if kind == "number" else None
+                self.is_plain = self.is_plain and (kind != "number" or values is not None)
+                values = parse(left) if values is None else values
                 masks = {Form(kind): to_array(values.is_valid())}
                 if kind == "number" and values.null_count < len(values):
                     only = parse(left.filter(values.is_valid())) if values.null_count else values
@@ -213,7 +217,8 @@ class Spelling:
         for form in forms:
             is_text = self.is_typed and form.kind in {"number", "boolean"} and self.kind is None
             if self.rows_of(form) == self.known and not is_text:
-                return Reader(known[form.kind], types[form.kind], order if form.kind == "date" else None)
+                is_plain = form.kind == "number" and self.is_plain and self.name not in self.data.missing
+                return Reader(known[form.kind], types[form.kind], order if form.kind == "date" else None, is_plain)
         refuse_if([] if self.name in self.data.drop else self.odd_values(forms))
         return None
 
@@ -291,6 +296,20 @@ def parsers(csv: Csv, order: DateOrder | None, kind: Kind | None) -> dict[Kind, 
 
 def numbers(text: pa.Array, csv: Csv) -> pa.Array:
     """Numbers in the spelling that params.yaml names; integers where all are."""
+    plain = plain_numbers(text, csv)
+    return _spelt_numbers(text, csv) if plain is None else plain
+
+
+def plain_numbers(text: pa.Array, csv: Csv) -> pa.Array | None:
+    """Numbers where all are as Arrow writes them, which is seen faster than by looking at each letter; else None."""
+    found = _cast(text, pa.float64()) if csv.decimal == "." and not csv.thousands else None
+    if found is None or not pc.all(pc.is_finite(found)).as_py():
+        return None
+    whole = _cast(text, pa.int64())
+    return found if whole is None else whole
+
+
+def _spelt_numbers(text: pa.Array, csv: Csv) -> pa.Array:
     plain = pc.utf8_trim_whitespace(text)
     mark, decimal = re.escape(csv.thousands), re.escape(csv.decimal)
     if csv.thousands:
@@ -300,9 +319,16 @@ def numbers(text: pa.Array, csv: Csv) -> pa.Array:
         dotted = pc.match_substring(plain, ".")
         plain = pc.if_else(dotted, "", pc.replace_substring(plain, csv.decimal, "."))
     fits = pc.match_substring_regex(plain, NUMBER)
-    found = pc.if_else(fits, plain, pa.scalar(None, pa.string())).cast(pa.float64())
-    whole = found.null_count == 0 and pc.all(pc.match_substring_regex(plain, INTEGER)).as_py()
-    return pc.replace_substring_regex(plain, r"^\+", "").cast(pa.int64()) if whole else found
+    plain = pc.replace_substring_regex(pc.if_else(fits, plain, pa.scalar(None, pa.string())), r"^\+", "")
+    whole = None if plain.null_count else _cast(plain, pa.int64())
+    return plain.cast(pa.float64()) if whole is None else whole
+
+
+def _cast(text: pa.Array, to: pa.DataType) -> pa.Array | None:
+    try:
+        return text.cast(to)
+    except pa.ArrowInvalid:
+        return None
 
 
 def booleans(text: pa.Array, words: dict[bool, list[str]]) -> pa.Array:

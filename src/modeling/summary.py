@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modeling.sketches import Counts, Distinct, Sample, hashes_of
+from modeling.sketches import Counts, Distinct, Sample
 from modeling.table import FEW, WORDS, kind_of, kind_of_text, problems_of, words_in
 from record.parameters import Data, Kind, Parameters
 
@@ -43,8 +43,9 @@ class Summary:
         if not self.kind:
             return
         known = column.drop_null()
-        self.distinct.add(hashes_of(known))
-        self.counts.add(kept.drop_null())
+        values, counts = pc.value_counts(known).flatten()
+        self.distinct.add(values)
+        self.counts.add(*((values, counts) if kept is column else pc.value_counts(kept.drop_null()).flatten()))
         if pa.types.is_floating(self.type):
             self.infinite += pc.sum(pc.is_inf(kept)).as_py() or 0
             self.fractions += pc.sum(pc.not_equal(kept, pc.floor(kept))).as_py() or 0
@@ -53,7 +54,7 @@ class Summary:
             self.least = ends["min"] if self.least is None else min(self.least, ends["min"])
             self.greatest = ends["max"] if self.greatest is None else max(self.greatest, ends["max"])
         if self.kind == "category":
-            self.words += words_in(known)
+            self.words += words_in(values, counts)
 
     @property
     def known(self) -> int:
@@ -120,7 +121,8 @@ def survey(
             watcher.add(rows)
         kept = with_target(rows, parameters.data)
         for name, summary in columns.items():
-            summary.add(rows[name], kept[name])
+            column = rows[name]
+            summary.add(column, column if kept is rows else kept[name])
         if times:
             times.add(kept.select([by]))
     return Survey(columns, times)
