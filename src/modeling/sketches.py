@@ -35,7 +35,7 @@ def hashes_of(column: pa.Array) -> np.ndarray:
     if kind_of(column.type) == "category":
         encoded = column.dictionary_encode()
         digests = (blake2b(value.encode(), digest_size=8).digest() for value in encoded.dictionary.to_pylist())
-        of_values = np.append(np.frombuffer(b"".join(digests), np.uint64), MISSING)
+        of_values = np.append(np.frombuffer(b"".join(digests), "<u8"), MISSING)
         return np.asarray(of_values[np.from_dlpack(encoded.indices.fill_null(len(of_values) - 1))])
     if pa.types.is_null(column.type):
         return np.full(len(column), MISSING)
@@ -204,7 +204,7 @@ class Repeats:
 
     def _spill(self) -> None:
         self.files = self.files or [tempfile.TemporaryFile() for _ in range(PARTITIONS)]  # noqa: SIM115 - see `found`
-        pairs = np.concatenate(self.pairs)
+        pairs = np.concatenate([np.empty((0, 2), np.uint64), *self.pairs])
         for place, file in enumerate(self.files):
             file.write(pairs[pairs[:, 0] >> SHIFT == place].tobytes())
         self.pairs = []
@@ -220,7 +220,7 @@ class Repeats:
 
     def _partitions(self) -> Iterator[np.ndarray]:
         if not self.files:
-            yield np.concatenate(self.pairs).T if self.pairs else np.empty((2, 0), np.uint64)
+            yield np.concatenate([np.empty((0, 2), np.uint64), *self.pairs]).T
             return
         self._spill()
         for file in self.files:
