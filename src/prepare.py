@@ -33,6 +33,7 @@ def main() -> None:
     )
     from modeling.pitfalls import missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
+    from modeling.remote import objects_of, source_of
     from modeling.split import split
     from modeling.table import write_table
     from record.contract import read_contract, widen
@@ -54,9 +55,10 @@ def main() -> None:
     parameters = read_parameters()
     data, settings = parameters.data, parameters.prepare
     used = {"data": data.model_dump(), "prepare": settings.model_dump(), "train.slices": parameters.train.slices}
-    source, contract = Path(data.path), read_contract()
-    inputs = [*files_of(source), REQUIREMENTS, *([CONTRACT] if contract else [])]
-    readings = Readings.start(*inputs, params=used)
+    source, contract = source_of(data.path), read_contract()
+    local = [file for file in files_of(source) if isinstance(file, Path)]
+    inputs = [*local, REQUIREMENTS, *([CONTRACT] if contract else [])]
+    readings = Readings.start(*inputs, params=used, objects=objects_of(source))
     if contract:
         data = widen(data, contract.missing_values)
         parameters = parameters.model_copy(update={"data": data})
@@ -78,7 +80,7 @@ def main() -> None:
         columns=profile_columns(raw.table, train, parameters, raw.date_orders),
         warnings=[*warnings, *found],
         contract=contract.document() if contract else None,
-        readings=readings.finish(),
+        readings=readings.finish(objects_of(source)),
     )
 
     write_table(train, PREPARED / TRAIN)

@@ -73,7 +73,7 @@ def head_of(manifest: Manifest, card: Card) -> dict[str, Any]:
         "name": printable(", ".join(names)) or "unknown",
         "type": slug("-".join(Path(name).stem for name in names)),
         "split": "test",
-        "args": {"sha256": [entry.sha256 for entry in manifest.inputs]},
+        "args": {"sha256": [entry.identity[1] for entry in manifest.inputs]},
     }
     metrics = [{"type": printable(s.name), "name": printable(s.name), "value": s.test} for s in scores_of(manifest)]
     result = {"task": {"type": task, "name": printable(manifest.model.target)}, "dataset": dataset, "metrics": metrics}

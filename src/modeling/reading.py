@@ -1,6 +1,6 @@
 """How a raw table is read: files of several formats, in the way that params.yaml says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from modeling.spellings import DateOrder, understood
-from modeling.table import check_names, normalise, read_table
+from modeling.table import Source, check_names, normalise, read_table
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, refuse_if
 
@@ -18,6 +18,7 @@ LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one
 CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None, "auto": "detect"}
+ENDINGS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
     "missing": {"*": ["NA", "N/A", "NaN", "nan", "null", "NULL", "n/a", "#N/A"]},
@@ -32,7 +33,7 @@ DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
 class Raw:
     """A raw table, and of its dates that are text, which number is the day."""
 
-    path: Path
+    path: Source
     table: pa.Table
     date_orders: dict[str, DateOrder]
 
@@ -51,17 +52,17 @@ def settings_of(recorded: dict[str, Any]) -> Data:
         raise Problem("manifest.json: params.data: does not say how the table is read") from None
 
 
-def is_text(path: Path) -> bool:
+def is_text(path: Source) -> bool:
     """Whether a file is text with a delimiter, compressed or not."""
     return path.name.endswith(tuple(f"{kind}{ending}" for kind in (".csv", ".tsv") for ending in COMPRESSED))
 
 
-def files_of(path: Path) -> list[Path]:
+def files_of(path: Source) -> Sequence[Source]:
     """The files of a table: one, or those of a folder of Parquet files in the order of their names."""
     return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
-def read_raw(path: Path, data: Data) -> Raw:
+def read_raw(path: Source, data: Data) -> Raw:
     """The raw table, each column of the kind that its values have or that `data.types` names.
 
     Raises:
@@ -93,7 +94,7 @@ def read_raw(path: Path, data: Data) -> Raw:
     return Raw(path, pa.table(columns), orders)
 
 
-def read_text(path: Path, data: Data) -> pa.Table:
+def read_text(path: Source, data: Data) -> pa.Table:
     """The table in a text file, with the kinds that Arrow infers from all values of a column."""
     if not path.is_file():
         raise Problem(f"{path}: not found; dvc pull brings what DVC tracks")
@@ -117,13 +118,16 @@ def read_text(path: Path, data: Data) -> pa.Table:
     return normalise(table)
 
 
-def opened(path: Path, csv: Csv) -> IO[bytes]:
+def opened(path: Source, csv: Csv) -> IO[bytes]:
     """A text file as a stream of what it holds, without its compression."""
-    stream: IO[bytes] = pa.input_stream(str(path), compression=CODECS[csv.compression])
+    codec = CODECS[csv.compression]
+    if codec == "detect":
+        codec = ENDINGS.get(path.suffix)
+    stream: IO[bytes] = pa.input_stream(str(path) if isinstance(path, Path) else path.open("rb"), compression=codec)
     return stream
 
 
-def text_options(path: Path, data: Data, largest: int = LARGEST_BLOCK) -> dict[str, Any]:
+def text_options(path: Source, data: Data, largest: int = LARGEST_BLOCK) -> dict[str, Any]:
     """How Arrow is to read a text file. A block is as large as the file, where it can be, since a cell can be."""
     is_plain = data.csv.compression == "none" or (data.csv.compression == "auto" and path.suffix in {".csv", ".tsv"})
     size = path.stat().st_size * (1 if is_plain else DENSEST)
@@ -141,12 +145,12 @@ def text_options(path: Path, data: Data, largest: int = LARGEST_BLOCK) -> dict[s
     }
 
 
-def delimiter_of(path: Path, csv: Csv) -> str:
+def delimiter_of(path: Source, csv: Csv) -> str:
     """The delimiter; of a .tsv it is a tab, whatever params.yaml says."""
     return "\t" if ".tsv" in path.suffixes else csv.delimiter
 
 
-def check_delimiter(path: Path, csv: Csv) -> None:
+def check_delimiter(path: Source, csv: Csv) -> None:
     """Refuse a file whose first line has another delimiter than the one that params.yaml names."""
     mark = seen_delimiter(path, csv)
     if mark != delimiter_of(path, csv):
@@ -154,7 +158,7 @@ def check_delimiter(path: Path, csv: Csv) -> None:
         raise Problem(f"{path}: looks separated by {mark!r}; set data.csv.delimiter: {mark!r} in params.yaml{decimal}")
 
 
-def seen_delimiter(path: Path, csv: Csv) -> str:
+def seen_delimiter(path: Source, csv: Csv) -> str:
     """The delimiter that is expected, if the first line has it or no other; else the one that it has most often."""
     with opened(path, csv) as stream:
         first = stream.read(1 << 16).split(b"\n")[0].decode(csv.encoding, errors="replace")

@@ -83,8 +83,8 @@ class Shown:
         if self.manifest is None or self.before is None or self.before.manifest is None:
             return set()
         then, stages = self.before.manifest, self.before.manifest.stages
-        inputs = {entry.path: entry.md5 for entry in then.inputs}
-        found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.md5}
+        inputs = {entry.path: entry.hash for entry in then.inputs}
+        found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.hash}
         for name, stage in self.manifest.stages.items():
             known, files = stages.get(name), {**self.code, **self.before.code}
             same = known and (known.cmd, known.params) == (stage.cmd, stage.params)
