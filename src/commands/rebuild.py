@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from configparser import RawConfigParser
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from record.environment import REQUIREMENTS
 from record.manifest import Manifest, now, parse_manifest
 from record.problem import Problem, say
 from record.tracking import LOCK, Stage
+
+LOCAL_CONFIGURATION = Path(".dvc/config.local")
 
 
 def run(version: str, fresh_env: bool, *, attest: bool = False, key: Path | None = None) -> Result:
@@ -85,9 +88,14 @@ def make_environment(clone: Path) -> Path:
 
 
 def fetch_data(version: Version, commands: Commands) -> None:
-    """Get the raw data that DVC tracks: from the caller's cache, or from where the caller's remote or import has it."""
+    """Get the raw data that DVC tracks: from the caller's cache, or from where the caller's remote or import has it.
+
+    What a stage reads in a storage stays there, but the clone must know what the caller knows of it.
+    """
     read = tracking.reader_of(version.commit)
     paths = tracking.inputs_of(version.manifest().stages)
+    if any("://" in path for path in paths):
+        lend_access(commands.cwd)
     pointers = dict.fromkeys(found[0] for path in paths if (found := tracking.pointer_to(path, read)))
     if not pointers:
         return
@@ -101,6 +109,16 @@ def fetch_data(version: Version, commands: Commands) -> None:
         get = ("get", "--quiet", "--force", "--rev", str(version.commit), ".", target, "--out", out)
         if not cached and not Commands(commands.python).run("-m", "dvc", *get):
             raise Problem(f"{target}: neither the cache nor the remote has it; dvc push it where it is, then rebuild")
+
+
+def lend_access(clone: Path) -> None:
+    """Tell the clone what the caller's own configuration says of DVC's remotes, such as keys, and nothing else."""
+    ours, theirs = RawConfigParser(), RawConfigParser()
+    ours.read(LOCAL_CONFIGURATION, encoding="utf-8")
+    theirs.read_dict({section: ours[section] for section in ours.sections() if section.startswith("'remote ")})
+    (clone / LOCAL_CONFIGURATION).touch(mode=0o600)
+    with (clone / LOCAL_CONFIGURATION).open("w", encoding="utf-8") as file:
+        theirs.write(file)
 
 
 def forget_results(version: Version, commands: Commands) -> None:

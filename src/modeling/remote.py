@@ -16,7 +16,7 @@ from typing import Any
 from record.notes import Object
 from record.problem import CannotAsk, Problem, in_one_line
 
-REQUIREMENTS = "requirements-remotes.txt"
+REQUIREMENTS, LOCKED = "requirements-remotes.txt", {"s3", "ssh"}  # the plugins that are in it
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Remote:
     objects: dict[str, Object]  # by URL: itself, or all that is in the folder
     fs: Any = field(repr=False)  # DVC's file system of this storage
     key: str = field(repr=False)  # in that file system
+
+    def __lt__(self, other: "Remote") -> bool:
+        """As paths are ordered."""
+        return PurePosixPath(self.url) < PurePosixPath(other.url)
 
     def __str__(self) -> str:
         """The URL, as params.yaml has it."""
@@ -67,7 +71,7 @@ class Remote:
         """The objects of a folder whose names match."""
         return [
             Remote(url, {url: found}, self.fs, self.key + url.removeprefix(self.url))
-            for url, found in sorted(self.objects.items())
+            for url, found in self.objects.items()
             if PurePosixPath(url).match(pattern)
         ]
 
@@ -160,8 +164,9 @@ def asking(url: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - each storage's library raises its own, which have no common base
         match type(error).__name__:
             case "RemoteMissingDepsError" | "ModuleNotFoundError" | "ImportError":
-                install = f"python -m pip install -r {REQUIREMENTS}"
-                raise Problem(f"{url}: DVC's plugin for such a URL is not installed; {install}") from None
+                kind = getattr(error, "protocol", None) or str(getattr(error, "name", "")).removeprefix("dvc_")
+                install = f"-r {REQUIREMENTS}" if kind in LOCKED else f'"dvc[{kind}]"'
+                raise Problem(f"{url}: DVC's plugin for it is not installed; python -m pip install {install}") from None
             case "RemoteNotFoundError":
                 raise Problem(f"{url}: DVC knows no remote of this name; dvc remote list shows its own") from None
             case _:

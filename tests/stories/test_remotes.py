@@ -5,6 +5,7 @@ without, they are skipped.
 """
 
 import getpass
+import hashlib
 import importlib.util
 import json
 import os
@@ -16,10 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 from conftest import BIN
-from projects import MODELS, Project, recipe
+from projects import MODELS, RELEASE, SOURCE, Project, recipe
 
 LOOPBACK = "127.0.0.1"
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd will not start as root without; its service script makes it too
@@ -50,6 +55,12 @@ class Remote:
     credentials: dict[str, str]
     nowhere: tuple[str, str]
     forged: tuple[str, str]
+    folder: Path  # where the server keeps what is under the URL
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep an object there, as somebody else would."""
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_bytes(content)
 
     def add_to(self, project: Project) -> None:
         name, value = self.address
@@ -120,7 +131,8 @@ def s3(folder: Path) -> Iterator[Remote]:
     """rclone, with a bucket and one person's keys."""
     rclone, port = installed("rclone", plugin="dvc-s3"), free_port()
     (folder / "buckets/my-bucket").mkdir(parents=True)
-    command = (rclone, "serve", "s3", "--config=", f"--addr={LOOPBACK}:{port}", "--auth-key=KEY,SECRET")
+    settings = ("--config=", "--dir-cache-time=0s", "--auth-key=KEY,SECRET")  # the tests change objects by its back
+    command = (rclone, "serve", "s3", *settings, f"--addr={LOOPBACK}:{port}")
     with serving(*command, str(folder / "buckets"), port=port, log=folder / "log"):
         yield Remote(
             recipe="Keep the models elsewhere",
@@ -130,6 +142,7 @@ def s3(folder: Path) -> Iterator[Remote]:
             credentials={"access_key_id": "KEY", "secret_access_key": "SECRET"},
             nowhere=("endpointurl", f"http://{LOOPBACK}:{free_port()}"),
             forged=("secret_access_key", "GUESS"),
+            folder=folder / "buckets/my-bucket/penguins",
         )
 
 
@@ -155,6 +168,7 @@ def ssh(folder: Path) -> Iterator[Remote]:
             credentials={"user": getpass.getuser(), "keyfile": str(folder / "ada")},
             nowhere=("port", str(free_port())),
             forged=("keyfile", str(folder / "eve")),
+            folder=folder / "storage",
         )
 
 
@@ -258,3 +272,119 @@ def test_what_an_unreachable_remote_has_is_rebuilt(remote: Remote, pushed: Proje
     assert "; rebuilding it" in done.stderr
     assert "Traceback" not in done.stderr
     assert project.snapshot("data", "models") == before
+
+
+URL = "remote://storage/tables/penguins.parquet"
+PARTS = ("data/prepared/train.parquet", "data/prepared/test.parquet")
+
+
+@pytest.fixture(scope="module")
+def read_there(remote: Remote, finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """v2.0.0, made of a table in the storage, and released. Copy it."""
+    project = finished.copy(tmp_path_factory.mktemp("read") / "project")
+    remote.put("tables/penguins.parquet", (project.path / SOURCE).read_bytes())
+    remote.add_to(project)
+    remote.log_in(project)
+    project.set(data__path=URL, package__version="v2.0.0")
+    project.release()
+    return project
+
+
+def made_of(project: Project, version: str = "v2.0.0") -> list[dict[str, Any]]:
+    found: list[dict[str, object]] = json.loads((project.path / f"models/{version}/manifest.json").read_text())[
+        "inputs"
+    ]
+    return found
+
+
+def test_a_table_in_a_storage_is_read_there_and_the_model_is_the_same(read_there: Project) -> None:
+    project, local = read_there, (read_there.path / SOURCE).read_bytes()
+    (entry,) = made_of(project)
+    listed = json.loads(project.ask(f"trace {URL} --json").stdout)
+
+    assert (entry["path"], entry["size"], entry["rows"]) == (URL, len(local), 344)
+    assert entry["origin"]["url"].endswith("/tables/penguins.parquet")
+    assert entry["origin"]["etag"] == hashlib.md5(local).hexdigest()  # as long as an object is sent in one piece
+    assert (project.path / "models/v2.0.0/model.joblib").read_bytes() == (project.path / MODELS[0]).read_bytes()
+    assert [fact["version"] for fact in listed] == ["v2.0.0"]
+    assert "not checked: whether remote://storage/tables" in project.ask("verify v2.0.0").stdout
+    assert local not in project.snapshot(".dvc").values()
+    assert project.run("git status --porcelain").stdout == ""
+
+
+def test_another_object_under_the_same_url_is_noticed_and_read(
+    remote: Remote, read_there: Project, tmp_path: Path
+) -> None:
+    project = read_there.copy(tmp_path / "project")
+    older = (project.path / "data/raw/penguins_v1.0.0.parquet").read_bytes()
+    remote.put("tables/penguins.parquet", older)
+    try:
+        said = project.run("dvc status").stdout
+        refused = project.run(RELEASE, check=False).stdout
+        project.set(package__version="v2.1.0")
+        project.run("dvc repro")
+    finally:
+        remote.put("tables/penguins.parquet", (project.path / SOURCE).read_bytes())
+
+    assert f"modified:           {URL}" in said
+    assert "dvc status says that it changed" in refused
+    assert made_of(project, "v2.1.0")[0]["size"] == len(older)
+    assert made_of(project)[0]["size"] != len(older)
+
+
+@pytest.mark.parametrize("name", ["penguins.csv.gz", "penguins.feather", "penguins"])
+def test_text_feather_and_folders_are_read_there_too(
+    name: str, remote: Remote, read_there: Project, tmp_path: Path
+) -> None:
+    project = read_there.copy(tmp_path / "project")
+    table, place = pq.read_table(project.path / SOURCE), tmp_path / name
+    if name == "penguins":
+        place.mkdir()
+        pq.write_table(table[:200], place / "1.parquet")
+        pq.write_table(table[200:], place / "2.parquet")
+    elif name.endswith(".feather"):
+        pyarrow.feather.write_feather(table, place)
+    else:
+        with pyarrow.output_stream(place) as stream:
+            pyarrow.csv.write_csv(table, stream)
+    for file in [place] if place.is_file() else place.iterdir():
+        remote.put(f"tables/{file.relative_to(tmp_path).as_posix()}", file.read_bytes())
+    before = [(project.path / part).read_bytes() for part in PARTS]
+    project.set(data__path=f"remote://storage/tables/{name}", package__version="v2.1.0")
+    project.run("dvc repro")
+
+    assert [(project.path / part).read_bytes() for part in PARTS] == before
+    assert len(made_of(project, "v2.1.0")) == (2 if name == "penguins" else 1)
+
+
+WRONG = {  # what is set, or the path, and what is said
+    "nowhere": "the storage does not hand it out: Could not connect",
+    "forged": "the storage does not hand it out: ",
+    "remote://storage/tables/none.parquet": "not found",
+    "remote://elsewhere/penguins.parquet": "DVC knows no remote of this name",
+    "gs://my-bucket/penguins.parquet": 'DVC\'s plugin for it is not installed; python -m pip install "dvc[gs]"',
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_a_storage_refuses_is_one_sentence(
+    wrong: str, remote: Remote, read_there: Project, tmp_path: Path
+) -> None:
+    project = read_there.copy(tmp_path / "project")
+    if "://" in wrong:
+        project.set(data__path=wrong)
+    else:
+        set_locally(project, getattr(remote, wrong))
+    done = project.run("python src/prepare.py", check=False)
+
+    assert done.returncode in {1, 2}
+    assert len(done.stderr.splitlines()) == 1
+    assert WRONG[wrong] in done.stderr
+
+
+@pytest.mark.long
+def test_a_version_of_a_table_in_a_storage_is_rebuilt(read_there: Project, tmp_path: Path) -> None:
+    """The keys are the caller's alone, and the clone in which it is rebuilt must be told them."""
+    project = read_there.copy(tmp_path / "project")
+
+    assert "rebuilt byte for byte" in project.ask("rebuild v2.0.0").stdout
