@@ -6,6 +6,7 @@ records of it in `dvc.lock`, which is the etag that the storage has for it; a fo
 """
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any
 from record.notes import Object
 from record.problem import CannotAsk, Problem, in_one_line
 
-REQUIREMENTS, LOCKED = "requirements-remotes.txt", {"s3", "ssh"}  # the plugins that are in it
+REQUIREMENTS, LOCKED = "requirements-remotes.txt", {"dvc-s3", "dvc-ssh"}  # the plugins of DVC that are in it
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,10 @@ def asking(url: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - each storage's library raises its own, which have no common base
         match type(error).__name__:
             case "RemoteMissingDepsError" | "ModuleNotFoundError" | "ImportError":
-                kind = getattr(error, "protocol", None) or str(getattr(error, "name", "")).removeprefix("dvc_")
-                install = f"-r {REQUIREMENTS}" if kind in LOCKED else f'"dvc[{kind}]"'
-                raise Problem(f"{url}: DVC's plugin for it is not installed; python -m pip install {install}") from None
+                found = re.search(r"dvc-[a-z]+", f"dvc-{getattr(error, 'protocol', None) or ''} {error}")
+                plugin = found[0] if found else "dvc-s3"
+                install = f"-r {REQUIREMENTS}" if plugin in LOCKED else plugin
+                raise Problem(f"{url}: {plugin} is not installed; python -m pip install {install}") from None
             case "RemoteNotFoundError":
                 raise Problem(f"{url}: DVC knows no remote of this name; dvc remote list shows its own") from None
             case _:

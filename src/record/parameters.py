@@ -184,7 +184,7 @@ class Parameters(Section):
     train: Train
     estimators: dict[str, Estimator]
     package: Package
-    card: Statements = Card()
+    card: Statements = Field(default_factory=Card)
 
     @property
     def estimator(self) -> Estimator:
@@ -227,7 +227,7 @@ def read_card(content: bytes, path: str) -> Card:
 class _Carded(Section):
     model_config = ConfigDict(extra="ignore")
 
-    card: Statements = Card()
+    card: Statements = Field(default_factory=Card)
 
 
 def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
