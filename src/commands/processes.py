@@ -86,7 +86,7 @@ def fetched(path: Path, commit: str) -> Iterator[Path]:
 @contextmanager
 def scratch_clone(commit: str) -> Iterator[Path]:
     """A clone of this repository at a commit, without tags, so that nothing counts as released in it."""
-    top, prefix = git.ask("rev-parse", "--show-toplevel"), git.ask("rev-parse", "--show-prefix")
+    top = git.ask("rev-parse", "--show-toplevel")
     with tempfile.TemporaryDirectory(prefix="rebuild-") as folder:
         target = Path(folder) / "repository"
         no_hooks = ("-c", f"core.hooksPath={os.devnull}")
@@ -94,4 +94,4 @@ def scratch_clone(commit: str) -> Iterator[Path]:
         git.ask(*no_hooks, *clone, no=())
         git.ask("remote", "remove", "origin", cwd=target, no=())  # the caller's releases are not to be asked for
         git.ask(*no_hooks, "checkout", "--quiet", "--detach", commit, cwd=target, no=())
-        yield target / (prefix or "")
+        yield target / git.prefix()

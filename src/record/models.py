@@ -233,7 +233,7 @@ def is_right_pointer(content: bytes, pointer: Path, manifest: Manifest) -> bool:
 
 def artifact_of(name: str) -> str:
     """How the tags of GTO begin that are about a model: in a subfolder with the folder."""
-    prefix = (git.ask("rev-parse", "--show-prefix") or "").rstrip("/")
+    prefix = git.prefix().rstrip("/")
     return f"{prefix}={name}" if prefix else name
 
 

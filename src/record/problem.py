@@ -90,6 +90,8 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
+    # No plugin decides what a manifest is, and looking for plugins takes long where much is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up
     with keeping_outs():
         end_in_lines(main, status)
