@@ -22,7 +22,7 @@ from record.checksums import Digest
 from record.comparison import decisive_files, short
 from record.manifest import Manifest
 from record.models import Package
-from record.problem import Problem
+from record.problem import Problem, progress
 from record.tracking import LOCK, overlap
 
 AGAIN = f"dvc repro && {tracking.PACKAGE_AGAIN}"
@@ -44,7 +44,8 @@ def run(names: list[str], keys: Sequence[Path] = ()) -> Result:
     if not asked:
         raise Problem(f"{models.MODELS}/: there is no package; dvc repro makes one")
     named = [read_public_key(path) for path in keys]
-    found = {name: verify(find_version(name), keys=named) for name in asked}
+    watched = progress(asked, "versions", " versions", len(asked))
+    found = {name: verify(find_version(name), keys=named) for name in watched}
     facts = [{"version": name, "holds": not f.problems, **asdict(f)} for name, f in found.items()]
     rows = []
     for name, findings in found.items():
