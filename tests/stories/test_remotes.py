@@ -318,6 +318,19 @@ def test_a_table_in_a_storage_is_read_there_and_the_model_is_the_same(finished: 
     assert project.run("git status --porcelain").stdout == ""
 
 
+def test_every_verb_takes_a_version_of_a_table_in_a_storage(read_there: Project, tmp_path: Path) -> None:
+    project = read_there.copy(tmp_path / "project")
+    etag = made_of(project)[0]["origin"]["etag"]
+    for verb in ("show v1.0.0 --json", "card v1.0.0", "export v1.0.0 --format slsa"):
+        assert etag in project.ask(verb).stdout
+    for verb in ("export v1.0.0 --format cyclonedx", "export v1.0.0 --format oci", "page", "list"):
+        project.ask(verb)
+    other = project.ask("diff HEAD~2 v1.0.0")  # of before the table was in the storage
+
+    assert f"{URL}.origin.etag  " in other.stdout
+    assert f"note: rows not compared: {URL}: is in a storage, which is not asked for it" in other.stderr
+
+
 def test_another_object_under_the_same_url_is_noticed_and_read(read_there: Project, tmp_path: Path) -> None:
     project = read_there.copy(tmp_path / "project")
     older = project.path / "data/raw/penguins_v1.0.0.parquet"
