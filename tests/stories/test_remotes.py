@@ -328,7 +328,7 @@ def test_every_verb_takes_a_version_of_a_table_in_a_storage(read_there: Project,
     other = project.ask("diff HEAD~2 v1.0.0")  # of before the table was in the storage
 
     assert f"{URL}.origin.etag  " in other.stdout
-    assert f"note: rows not compared: {URL}: is in a storage, which is not asked for it" in other.stderr
+    assert "rows not compared" not in other.stderr  # the etag is the other's MD5
 
 
 def test_another_object_under_the_same_url_is_noticed_and_read(read_there: Project, tmp_path: Path) -> None:
