@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ with importing():
     from record.comparison import compare, decisive_files
     from record.files import from_document
     from record.manifest import Manifest
-    from record.notes import Description, Profile, Readings
+    from record.notes import Description, Object, Profile, Readings
     from record.parameters import PATH as PARAMETERS
     from record.parameters import Parameters, read_parameters
     from record.tracking import LOCK, PACKAGE, PACKAGE_AGAIN, PIPELINE, Stage
@@ -62,7 +62,8 @@ def disagreements(name: str, stage: Stage, found: dict[str, str], readings: Read
     for path, md5 in recorded.items():
         if found.get(path, md5) != md5:
             yield f"{path}: {LOCK} records {md5} for {name}, found is {found[path]}; run dvc repro"
-    for path, md5 in readings.files.items() if readings else ():
+    read = readings.files | hashes_of_objects(readings.objects, recorded) if readings else {}
+    for path, md5 in read.items():
         if path not in recorded and not any(tracking.overlap(path, folder) for folder in recorded):
             yield f"{path}: {name} reads it, but dvc.yaml does not list it in the stage's deps; add it"
         elif recorded.get(path, md5) != md5:
@@ -70,6 +71,17 @@ def disagreements(name: str, stage: Stage, found: dict[str, str], readings: Read
     for key, value in readings.params.items() if readings else ():
         if stage.params.get(PARAMETERS.as_posix(), {}).get(key) != value:
             yield f"{PARAMETERS}: {key}: {name} used other values than {LOCK} records; run dvc repro"
+
+
+def hashes_of_objects(objects: dict[str, Object], recorded: Iterable[str]) -> dict[str, str]:
+    """The hash of each object of a storage, those of a folder that is recorded as a whole under one hash."""
+    hashes = {url: found.hash for url, found in objects.items() if url in recorded}
+    for folder in recorded:
+        inside = {url.removeprefix(f"{folder}/"): o for url, o in objects.items() if url.startswith(f"{folder}/")}
+        if "://" in folder and inside:
+            kind = next(iter(inside.values())).kind
+            hashes[folder] = tracking.hash_of_listing({name: o.hash for name, o in inside.items()}, kind)
+    return hashes | {url: o.hash for url, o in objects.items() if not any(tracking.is_inside(url, h) for h in hashes)}
 
 
 def hashes_now(stages: dict[str, Stage]) -> dict[str, str]:
@@ -90,8 +102,10 @@ def is_data(path: str) -> bool:
     return name.suffix.lower() not in CODE | SETTINGS and not name.match("requirements*.txt")
 
 
-def describe_inputs(stages: dict[str, Stage], rows: dict[str, int]) -> list[manifest.Input]:
-    """The data files that no stage made, those of a folder one by one."""
+def describe_inputs(
+    stages: dict[str, Stage], rows: dict[str, int], objects: dict[str, Object] | None = None
+) -> list[manifest.Input]:
+    """The data files that no stage made, those of a folder one by one, and the objects that were read in a storage."""
     outs = [out for stage in stages.values() for out in stage.outs]
     paths = [Path(path) for path in tracking.inputs_of(stages) if is_data(path)]
     files = [file.as_posix() for path in paths for file in (tracking.files_in(path) if path.is_dir() else [path])]
@@ -102,7 +116,15 @@ def describe_inputs(stages: dict[str, Stage], rows: dict[str, int]) -> list[mani
         for path, hashed in found
         if Path(path).is_symlink() and not tracking.is_link_to_cache(Path(path), hashed.md5)
     )
-    return [manifest.Input.of(path, d, rows=rows.get(path), origin=origin_of(path)) for path, d in found]
+    local = [manifest.Input.of(path, d, rows=rows.get(path), origin=origin_of(path)) for path, d in found]
+    return local + [in_storage(url, found, rows.get(url)) for url, found in (objects or {}).items()]
+
+
+def in_storage(url: str, found: Object, rows: int | None) -> manifest.Input:
+    """An input that was read where it is. Nobody has hashed all its bytes: the storage says by what it is known."""
+    place = git.without_credentials(found.url)
+    origin = manifest.Origin(tracked_by=LOCK.as_posix(), url=place, path=None, revision=None, etag=found.hash)
+    return manifest.Input(path=url, size=found.size, md5=None, sha256=None, rows=rows, origin=origin)
 
 
 def origin_of(path: str) -> manifest.Origin | None:
@@ -169,7 +191,7 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
     profile = Profile.read(notes.PREPARED / notes.PROFILE)
     description = Description.read(candidate / notes.DESCRIPTION)
     used = tracking.used_parameters(stages)
-    inputs = describe_inputs(stages, {used["data"]["path"]: profile.rows.read})
+    inputs = describe_inputs(stages, {used["data"]["path"]: profile.rows.read}, profile.readings.objects)
     decisive = decisive_files(stages, inputs)
     settings_files = {path.as_posix(): digest(path).md5 for path in (PARAMETERS, PIPELINE)}
     return Manifest(

@@ -31,6 +31,7 @@ def main() -> None:
     from modeling.dividing import divide
     from modeling.pitfalls import missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
+    from modeling.remote import objects_of, source_of
     from modeling.summary import survey
     from record.contract import read_contract, widen
     from record.files import keep_only, replacing
@@ -51,9 +52,10 @@ def main() -> None:
     parameters = read_parameters()
     data, settings = parameters.data, parameters.prepare
     used = {"data": data.model_dump(), "prepare": settings.model_dump(), "train.slices": parameters.train.slices}
-    source, contract = Path(data.path), read_contract()
-    inputs = [*files_of(source), REQUIREMENTS, *([CONTRACT] if contract else [])]
-    readings = Readings.start(*inputs, params=used)
+    source, contract = source_of(data.path), read_contract()
+    local = [file for file in files_of(source) if isinstance(file, Path)]
+    inputs = [*local, REQUIREMENTS, *([CONTRACT] if contract else [])]
+    readings = Readings.start(*inputs, params=used, objects=objects_of(source))
     if contract:
         data = widen(data, contract.missing_values)
         parameters = parameters.model_copy(update={"data": data})
@@ -76,7 +78,7 @@ def main() -> None:
             columns=profile_columns(found.columns, divided.features, parameters, raw.date_orders),
             warnings=[*warnings, *pitfalls],
             contract=contract.document() if contract else None,
-            readings=readings.finish(),
+            readings=readings.finish(objects_of(source)),
         )
 
     profile.write(PREPARED / PROFILE)

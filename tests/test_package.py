@@ -13,7 +13,7 @@ import package
 from record.checksums import digest, md5_of
 from record.manifest import Manifest, Origin
 from record.models import read_manifest_of
-from record.notes import Readings
+from record.notes import Object, Readings
 from record.problem import Problem
 from record.tracking import Stage
 
@@ -112,6 +112,33 @@ def test_three_accounts_of_a_stage_must_agree(case: dict[str, Any], said: list[s
     stage = Stage(cmd="", deps=case.get("deps", {}), params=params, outs={"out": A})
     readings = Readings(files=case.get("files", {}), params=case.get("params", {}))
     assert list(package.disagreements("train", stage, case.get("found", {}), readings)) == said
+
+
+@pytest.mark.parametrize(
+    ("recorded", "is_said"),
+    [
+        ({"s3://b/t/1.parquet": "e1"}, True),  # the second is not listed
+        ({"s3://b/t": "d0ba6cfa52b7d55ac1fa2a2d4b04d5e3.dir"}, True),
+        ({"s3://b/t/1.parquet": "e1", "s3://b/t/2.parquet": "e2"}, False),
+        ({"s3://b/t/1.parquet": "e1", "s3://b/t/2.parquet": "e3"}, True),
+        (
+            {
+                "s3://b/t": md5_of(b'[{"etag": "e1", "relpath": "1.parquet"}, {"etag": "e2", "relpath": "2.parquet"}]')
+                + ".dir"
+            },
+            False,
+        ),
+    ],
+)
+def test_what_was_read_in_a_storage_must_be_what_dvc_recorded(recorded: dict[str, str], is_said: bool) -> None:
+    """Of a folder DVC records the MD5 of its listing, whose hashes are those of the storage."""
+    found = {
+        f"s3://b/t/{n}.parquet": Object(kind="etag", hash=f"e{n}", size=n, url=f"s3://b/t/{n}.parquet") for n in (1, 2)
+    }
+    stage = Stage(cmd="", deps=recorded, outs={"out": A})
+
+    said = list(package.disagreements("prepare", stage, {}, Readings(files={}, objects=found, params={})))
+    assert bool(said) == is_said
 
 
 @pytest.mark.usefixtures("repository")

@@ -197,7 +197,11 @@ def repository(commit: str, remote: str | None) -> dict[str, Any]:
 
 def _dependencies(made: Manifest) -> Iterator[dict[str, Any]]:
     """The data and the packages that a run used."""
-    yield from (descriptor(entry.path, sha256=entry.sha256) for entry in made.inputs)
+    for entry in made.inputs:
+        if entry.sha256:
+            yield descriptor(entry.path, sha256=entry.sha256)
+        elif entry.origin and entry.origin.url:  # in a storage, which knows it by its etag
+            yield {"name": entry.path, "uri": url_of(entry.origin.url), "annotations": {"etag": entry.hash}}
     yield descriptor(models.REQUIREMENTS, sha256=made.environment.requirements_sha256)
     yield from ({"uri": purl(name, number)} for name, number in made.environment.packages.items())
 

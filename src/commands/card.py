@@ -262,7 +262,8 @@ def made_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for entry in manifest.inputs:
         rows = "" if entry.rows is None else f", {entry.rows:,} rows"
         origin = f", from {text(entry.origin.url)}" if entry.origin and entry.origin.url else ""
-        yield "data", f"{code(entry.path)}{rows}, sha256 {code(entry.sha256)}{origin}"
+        kind, identity = entry.identity
+        yield "data", f"{code(entry.path)}{rows}, {kind} {code(identity)}{origin}"
     yield from (("stage", f"{code(name)}: {code(stage.cmd)}") for name, stage in manifest.stages.items())
     yield "code", text(code_words(manifest))
     settings = (f"{code(name)} {code(word(value))}" for name, value in flatten(manifest.params.estimator).items())

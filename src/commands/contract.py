@@ -28,11 +28,12 @@ HEAD = """\
 def run(table: Path | None) -> Result:
     """Draft the contract of a table, by default of the one that params.yaml names."""
     from modeling.drafting import draft, read_as_drafted  # noqa: PLC0415 - Arrow is loaded only for this
+    from modeling.remote import source_of  # noqa: PLC0415
 
     if CONTRACT.exists():
         raise Problem(f"{CONTRACT}: exists, and is not overwritten; edit it, or delete it to have a new one drafted")
     data = read_parameters().data
-    path = table or Path(data.path)
+    path = table or source_of(data.path)
     rows = read_as_drafted(path, data)
     document = draft(rows, data).document()
     write(CONTRACT, HEAD.format(path=path.as_posix(), rows=len(rows)).encode() + to_yaml(document))

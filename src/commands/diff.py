@@ -132,7 +132,7 @@ def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest,
 
     found = {}
     for one, other in zip(manifests[0].inputs, manifests[1].inputs, strict=False):
-        if one.md5 == other.md5:
+        if one.hash == other.hash:
             continue
         with ExitStack() as stack:
             try:
@@ -151,6 +151,8 @@ def compare_tables(versions: tuple[Version, Version], manifests: tuple[Manifest,
 @contextmanager
 def table_of(version: Version, entry: Input) -> Iterator[Path]:
     """A recorded raw table with the bytes that are recorded: from the workspace, or as the version's commit has it."""
+    if "://" in entry.path:
+        raise Problem(f"{entry.path}: is in a storage, which is not asked for it")
     path = Path(entry.path)
     if path.is_file() and path.resolve().is_relative_to(Path.cwd()) and digest(path).md5 == entry.md5:
         yield path

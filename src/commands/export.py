@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from commands.result import Result
 from commands.verify import open_file
 from commands.versions import Version, commits_holding, find_version
 from record import models
-from record.checksums import digest
+from record.checksums import copy, digest
 from record.files import PART, replacing, write
 from record.manifest import Manifest
 from record.models import Package
@@ -109,7 +108,7 @@ def write_layout(target: Path, layout: Layout, version: Version, manifest: Manif
         for path, content in layout.files.items():
             write(folder / path, content)
         with replacing(folder / blob) as part:
-            shutil.copyfile(model, part)
+            copy(model, part)
             if digest(part).sha256 != recorded:
                 raise Problem(f"{model}: changed while it was being exported; export it again")
 

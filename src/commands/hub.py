@@ -69,11 +69,12 @@ def head_of(manifest: Manifest, card: Card) -> dict[str, Any]:
     """What Hugging Face's hub reads of a card."""
     task = f"tabular-{manifest.model.task}"
     names = [Path(entry.path).name for entry in manifest.inputs]
+    known = [entry.identity for entry in manifest.inputs]
     dataset = {
         "name": printable(", ".join(names)) or "unknown",
         "type": slug("-".join(Path(name).stem for name in names)),
         "split": "test",
-        "args": {"sha256": [entry.sha256 for entry in manifest.inputs]},
+        "args": {kind: [value for name, value in known if name == kind] for kind in dict(known)},
     }
     metrics = [{"type": printable(s.name), "name": printable(s.name), "value": s.test} for s in scores_of(manifest)]
     result = {"task": {"type": task, "name": printable(manifest.model.target)}, "dataset": dataset, "metrics": metrics}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from record import git
-from record.problem import CannotAsk, Problem
+from record.problem import CannotAsk, Problem, step
 
 HERE = Path()
 # What DVC says where nobody has the bytes; whatever else it says means that it could not look.
@@ -73,9 +73,10 @@ def fetched(path: Path, commit: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
         target = Path(folder) / path.name
-        complaint = Commands().complaint(
-            "-m", "dvc", "get", "--rev", commit, "--out", str(target), "--", ".", path.as_posix()
-        )
+        with step(f"fetching {path}", to_all=False):
+            complaint = Commands().complaint(
+                "-m", "dvc", "get", "--rev", commit, "--out", str(target), "--", ".", path.as_posix()
+            )
         if complaint and not any(words in complaint for words in NOT_THERE):
             raise CannotAsk(f"{path}: DVC cannot say whether it has it as commit {commit} records it: {complaint}")
         if complaint or not target.is_file():
@@ -86,7 +87,7 @@ def fetched(path: Path, commit: str) -> Iterator[Path]:
 @contextmanager
 def scratch_clone(commit: str) -> Iterator[Path]:
     """A clone of this repository at a commit, without tags, so that nothing counts as released in it."""
-    top, prefix = git.ask("rev-parse", "--show-toplevel"), git.ask("rev-parse", "--show-prefix")
+    top = git.ask("rev-parse", "--show-toplevel")
     with tempfile.TemporaryDirectory(prefix="rebuild-") as folder:
         target = Path(folder) / "repository"
         no_hooks = ("-c", f"core.hooksPath={os.devnull}")
@@ -94,4 +95,4 @@ def scratch_clone(commit: str) -> Iterator[Path]:
         git.ask(*no_hooks, *clone, no=())
         git.ask("remote", "remove", "origin", cwd=target, no=())  # the caller's releases are not to be asked for
         git.ask(*no_hooks, "checkout", "--quiet", "--detach", commit, cwd=target, no=())
-        yield target / (prefix or "")
+        yield target / git.prefix()

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from configparser import RawConfigParser
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from record.checksums import md5_of
 from record.comparison import compare
 from record.environment import REQUIREMENTS
 from record.manifest import Manifest, now, parse_manifest
-from record.problem import Problem, say
+from record.problem import Problem, step
 from record.tracking import LOCK, Stage
+
+LOCAL_CONFIGURATION = Path(".dvc/config.local")
 
 
 def run(version: str, fresh_env: bool, *, attest: bool = False, key: Path | None = None) -> Result:
@@ -46,14 +49,16 @@ def run(version: str, fresh_env: bool, *, attest: bool = False, key: Path | None
 @contextmanager
 def rebuilt(version: Version, fresh_env: bool) -> Iterator[Path]:
     """A scratch clone in which the pipeline of a version has run again."""
-    with scratch_clone(str(version.commit)) as clone:
-        say(f"cloned commit {version.commit}")
+    with ExitStack() as stack:
+        with step(f"cloning commit {version.commit}"):
+            clone = stack.enter_context(scratch_clone(str(version.commit)))
         python = make_environment(clone) if fresh_env else Path(sys.executable)
         commands = Commands(python, clone)
         fetch_data(version, commands)
         forget_results(version, commands)
-        say("running the pipeline")
-        if not commands.run("-m", "dvc", "repro", "--force", "--no-run-cache"):
+        with step("running the pipeline"):
+            is_done = commands.run("-m", "dvc", "repro", "--force", "--no-run-cache")
+        if not is_done:
             hint = "" if fresh_env else "; where installed packages differ, --fresh-env installs that commit's own"
             raise Problem(f"the pipeline of commit {version.commit} does not run here{hint}")
         yield clone
@@ -75,19 +80,25 @@ def report(version: Version, outcomes: list[Outcome]) -> Result:
 
 def make_environment(clone: Path) -> Path:
     """A new virtual environment beside the clone, from the commit's own requirements.txt; returns its Python."""
-    say(f"installing {REQUIREMENTS} of that commit")
     folder = clone.absolute() / ".venv"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    made = Commands(cwd=clone).run("-m", "venv", str(folder))
-    if not made or not Commands(python, clone).run("-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)):
+    with step(f"installing {REQUIREMENTS} of that commit"):
+        made = Commands(cwd=clone).run("-m", "venv", str(folder))
+        made = made and Commands(python, clone).run("-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS))
+    if not made:
         raise Problem(f"{REQUIREMENTS} of that commit cannot be installed here; pip says why above")
     return python
 
 
 def fetch_data(version: Version, commands: Commands) -> None:
-    """Get the raw data that DVC tracks: from the caller's cache, or from where the caller's remote or import has it."""
+    """Get the raw data that DVC tracks: from the caller's cache, or from where the caller's remote or import has it.
+
+    What a stage reads in a storage stays there, but the clone must know what the caller knows of it.
+    """
     read = tracking.reader_of(version.commit)
     paths = tracking.inputs_of(version.manifest().stages)
+    if any("://" in path for path in paths):
+        lend_access(commands.cwd)
     pointers = dict.fromkeys(found[0] for path in paths if (found := tracking.pointer_to(path, read)))
     if not pointers:
         return
@@ -95,12 +106,23 @@ def fetch_data(version: Version, commands: Commands) -> None:
     commands.run("-m", "dvc", "remote", "add", "--quiet", "--local", "cache-of-caller", cache)
     for pointer in pointers:
         target = pointer.with_suffix("").as_posix()
-        say(f"fetching {target}")
-        cached = commands.run("-m", "dvc", "pull", "--quiet", "--remote", "cache-of-caller", pointer.as_posix())
         out = str(commands.cwd.absolute() / target)
         get = ("get", "--quiet", "--force", "--rev", str(version.commit), ".", target, "--out", out)
-        if not cached and not Commands(commands.python).run("-m", "dvc", *get):
+        with step(f"fetching {target}"):
+            is_there = commands.run("-m", "dvc", "pull", "--quiet", "--remote", "cache-of-caller", pointer.as_posix())
+            is_there = is_there or Commands(commands.python).run("-m", "dvc", *get)
+        if not is_there:
             raise Problem(f"{target}: neither the cache nor the remote has it; dvc push it where it is, then rebuild")
+
+
+def lend_access(clone: Path) -> None:
+    """Tell the clone what the caller's own configuration says of DVC's remotes, such as keys, and nothing else."""
+    ours, theirs = RawConfigParser(), RawConfigParser()
+    ours.read(LOCAL_CONFIGURATION, encoding="utf-8")
+    theirs.read_dict({section: ours[section] for section in ours.sections() if section.startswith("'remote ")})
+    (clone / LOCAL_CONFIGURATION).touch(mode=0o600)
+    with (clone / LOCAL_CONFIGURATION).open("w", encoding="utf-8") as file:
+        theirs.write(file)
 
 
 def forget_results(version: Version, commands: Commands) -> None:

@@ -14,7 +14,7 @@ from commands.verify import verify
 from commands.versions import WORKSPACE, find_version
 from record import git, models
 from record.manifest import Manifest
-from record.problem import CannotAsk, Problem
+from record.problem import CannotAsk, Problem, step
 from record.tracking import PACKAGE, read_workspace, recorded_stages
 
 
@@ -59,7 +59,8 @@ def stale(manifest: Manifest) -> Iterator[str]:
     """What DVC would run again of the stages behind the model; that an import has a newer upstream changes nothing."""
     recorded = recorded_stages(read_workspace)
     stages = [name for name in (*manifest.stages, PACKAGE) if name in recorded]
-    said = Commands().read("-m", "dvc", "status", "--json", *stages)
+    with step("asking dvc status", to_all=False):
+        said = Commands().read("-m", "dvc", "status", "--json", *stages)
     if said is None:
         raise CannotAsk("dvc status fails; it says why above")
     for stage, changes in json.loads(said or "{}").items():

@@ -89,7 +89,7 @@ def data_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
         source = (
             f"from {origin.url} {word(origin.revision or origin.etag or '')}".rstrip() if origin and origin.url else ""
         )
-        yield "input", entry.path, rows, f"sha256 {short(entry.sha256)}", source
+        yield "input", entry.path, rows, f"sha256 {short(entry.sha256)}" if entry.sha256 else "", source
     for part, found in (("train", manifest.data.train), ("test", manifest.data.test)):
         yield part, found.path, f"{found.rows:,} rows", f"sha256 {short(found.sha256)}"
 

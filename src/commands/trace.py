@@ -14,7 +14,7 @@ from commands.result import Result, table
 from commands.versions import Record
 from record import git
 from record.checksums import digest
-from record.problem import Problem, say
+from record.problem import Problem, progress, say
 from record.tracking import PARAMETERS, PIPELINE, content_hash, files_in
 
 SHORTEST_HASH = 7
@@ -30,7 +30,8 @@ def run(what: str) -> Result:
     # A clone has no experiments, but the versions that were made in one still name it.
     names = {record.text("run", "experiment", "name") for record in records} | {*known[0].values()}
     meanings = identify(what, names)
-    roles = {id(record.document): list(roles_of(record, meanings)) for record in records}
+    watched = progress(records, "versions", " versions", len(records))
+    roles = {id(record.document): list(roles_of(record, meanings)) for record in watched}
     present = {record.identity() for record in records if record.present}
     found = versions.one_for_each_model(
         replace(record, present=record.identity() in present) for record in records if roles[id(record.document)]

@@ -18,10 +18,11 @@ from commands.versions import Version, find_version
 from commands.witnesses import Witness, hear
 from record import git, models, tracking
 from record.bundles import PublicKey, read_public_key
+from record.checksums import Digest
 from record.comparison import decisive_files, short
 from record.manifest import Manifest
 from record.models import Package
-from record.problem import Problem
+from record.problem import Problem, progress
 from record.tracking import LOCK, overlap
 
 AGAIN = f"dvc repro && {tracking.PACKAGE_AGAIN}"
@@ -43,7 +44,8 @@ def run(names: list[str], keys: Sequence[Path] = ()) -> Result:
     if not asked:
         raise Problem(f"{models.MODELS}/: there is no package; dvc repro makes one")
     named = [read_public_key(path) for path in keys]
-    found = {name: verify(find_version(name), keys=named) for name in asked}
+    watched = progress(asked, "versions", " versions", len(asked))
+    found = {name: verify(find_version(name), keys=named) for name in watched}
     facts = [{"version": name, "holds": not f.problems, **asdict(f)} for name, f in found.items()]
     rows = []
     for name, findings in found.items():
@@ -64,6 +66,11 @@ def verify(version: Version, holder: str | None = None, keys: Sequence[PublicKey
     manifest, findings.problems = models.check_package(package, version.name)
     if manifest:
         findings.problems += check_params(manifest)
+        findings.unchecked += [
+            f"whether {entry.path} still is what was read (etag {short(entry.hash)}), which dvc status asks"
+            for entry in manifest.inputs
+            if "://" in entry.path
+        ]
         released = versions.release_tags().get(models.release_tag(manifest))
         is_released = versions.holds(released, version.folder, package.texts[models.MANIFEST])
         findings.problems += check_tracking(version, manifest, package, MOVE_ON if is_released else AGAIN)
@@ -184,16 +191,17 @@ def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage], rem
             yield f"{name}: {models.MANIFEST} and {LOCK} record different parameters; {remedy}"
     read = {dep: md5 for stage in recorded.values() for dep, md5 in stage.deps.items()}
     for entry in manifest.inputs:
-        if read.get(entry.path, entry.md5) != entry.md5 or not any(overlap(entry.path, path) for path in read):
-            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.md5}, {LOCK} does not; {remedy}"
+        if read.get(entry.path, entry.hash) != entry.hash or not any(overlap(entry.path, path) for path in read):
+            yield f"{entry.path}: {models.MANIFEST} records MD5 {entry.hash}, {LOCK} does not; {remedy}"
 
 
 def check_files(manifest: Manifest) -> Iterator[str]:
     """Compare data, code and what the stages made with the files themselves, where they are."""
     top, data = Path.cwd().resolve(), manifest.data
-    pairs = [file.digest() for file in (manifest.model, data.train, data.test, *manifest.inputs)]
+    pairs = [file.digest() for file in (manifest.model, data.train, data.test)]
+    pairs += [Digest(e.size, e.md5, e.sha256) for e in manifest.inputs if e.md5 and e.sha256]
     recorded = {p: m for stage in manifest.stages.values() for p, m in (stage.deps | stage.outs).items()}
-    for path, md5 in {**recorded, **{entry.path: entry.md5 for entry in manifest.inputs}}.items():
+    for path, md5 in {**recorded, **{entry.path: entry.hash for entry in manifest.inputs}}.items():
         file = Path(path)
         if "://" in path or not file.exists():
             continue

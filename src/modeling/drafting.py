@@ -1,7 +1,6 @@
 """A contract drafted from a table: what all of its rows have in common, for a person to loosen."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +10,7 @@ from modeling.checks import INDEX_NAMES
 from modeling.pitfalls import identifiers
 from modeling.reading import read_raw
 from modeling.summary import Summary
-from modeling.table import kind_of, kinds_of
+from modeling.table import Source, kind_of, kinds_of
 from record.contract import Contract, widen
 from record.parameters import Data
 
@@ -19,7 +18,7 @@ MISSING = [""]
 FEW = 20  # values of a category, up to which they are listed
 
 
-def read_as_drafted(path: Path, data: Data) -> pa.Table:
+def read_as_drafted(path: Source, data: Data) -> pa.Table:
     """A raw table as `prepare` reads it once its contract is there, whose `missingValues` count."""
     return read_raw(path, widen(data, MISSING)).table
 

@@ -24,7 +24,6 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from modeling.estimator import build_pipeline, fitted
 from modeling.features import encoded_columns
@@ -33,7 +32,7 @@ from modeling.split import Folds, folds_of
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
-from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
+from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, progress, refuse_if, say
 
 Rows = list[dict[str, Any]]
 Features = pd.DataFrame | np.ndarray  # raw, or encoded
@@ -216,7 +215,7 @@ def cross_validate(
 ) -> list[float]:
     """The main score on each fold."""
     scores = []
-    for fit_rows, score_rows in tqdm(folds, desc="cross-validation", unit="fold", disable=None):
+    for fit_rows, score_rows in progress(folds, "cross-validation", " folds", len(folds), at_once=True):
         model = clone(pipeline).fit(features.iloc[fit_rows], target[fit_rows])
         scores.append(main(model, features.iloc[score_rows], target[score_rows]))
     return scores

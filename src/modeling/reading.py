@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,15 +14,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from modeling.spellings import DateOrder, Reader, Spelling, as_said, without_missing
-from modeling.table import BATCH, check_names, format_of, normalise, stored_batches, stored_columns
+from modeling.table import BATCH, Source, check_names, format_of, normalise, stored_batches, stored_columns
 from record.parameters import COMPRESSED, Csv, Data
-from record.problem import Problem, in_one_line, refuse_if
+from record.problem import Problem, in_one_line, progress, refuse_if
 
 BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
 LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one
-CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None, "auto": "detect"}
+CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None}
+ENDINGS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
     "missing": {"*": ["NA", "N/A", "NaN", "nan", "null", "NULL", "n/a", "#N/A"]},
@@ -37,16 +38,18 @@ DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
 class Raw:
     """A raw table: how its rows are read, batch by batch, as often as they are needed."""
 
-    path: Path
+    path: Source
     data: Data
     stored: pa.Schema
     readers: dict[str, Reader]  # of the columns of text that are not to stay text
     read_as_missing: Counter[str]  # of the target: rows by the spelling of a missing value
+    rows: int | None  # where they were counted
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows, of all columns or some, each of the kind that its values have or that `data.types` names."""
         plain = {name: reader.type for name, reader in self.readers.items() if reader.is_plain}
-        for rows in stored_rows(self.path, self.data, self.stored, columns, plain):
+        stored = stored_rows(self.path, self.data, self.stored, columns, plain)
+        for rows in progress(stored, f"reading {self.path}", " rows", self.rows, size=len):
             yield pa.table({name: self.read(name, rows[name]) for name in rows.column_names})
 
     def read(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -89,17 +92,17 @@ def settings_of(recorded: dict[str, Any]) -> Data:
         raise Problem("manifest.json: params.data: does not say how the table is read") from None
 
 
-def is_text(path: Path) -> bool:
+def is_text(path: Source) -> bool:
     """Whether a file is text with a delimiter, compressed or not."""
     return path.name.endswith(tuple(f"{kind}{ending}" for kind in (".csv", ".tsv") for ending in COMPRESSED))
 
 
-def files_of(path: Path) -> list[Path]:
+def files_of(path: Source) -> Sequence[Source]:
     """The files of a table: one, or those of a folder of Parquet files in the order of their names."""
     return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
-def read_raw(path: Path, data: Data) -> Raw:
+def read_raw(path: Source, data: Data) -> Raw:
     """A raw table, once all of its text was looked at: one odd cell in the last row would change what a column is.
 
     Raises:
@@ -109,7 +112,10 @@ def read_raw(path: Path, data: Data) -> Raw:
     texts = [field.name for field in stored if pa.types.is_string(field.type)]
     spellings = {name: Spelling(name, data, is_typed=not is_text(path)) for name in texts}
     read_as_missing: Counter[str] = Counter()
-    for rows in stored_rows(path, data, stored, texts) if texts else ():
+    rows_read = 0
+    batches = stored_rows(path, data, stored, texts) if texts else ()
+    for rows in progress(batches, f"looking at the text of {path}", " rows", size=len):
+        rows_read += len(rows)
         for name, spelling in spellings.items():
             known = without_missing(name, rows[name], data)
             spelling.add(known)
@@ -129,10 +135,10 @@ def read_raw(path: Path, data: Data) -> Raw:
         way = "what means missing in every column belongs in data.missing under '*'"
         shown.append(f"{len(others)} more columns have odd values: {', '.join(others)}; {way}")
     refuse_if(f"{path}: {line}" for line in shown)
-    return Raw(path, data, stored, readers, read_as_missing)
+    return Raw(path, data, stored, readers, read_as_missing, rows_read or None)
 
 
-def stored_schema(path: Path, data: Data) -> pa.Schema:
+def stored_schema(path: Source, data: Data) -> pa.Schema:
     """The columns of a table as they are stored, where text files have text alone, and files of a folder agree.
 
     Raises:
@@ -164,7 +170,7 @@ def stored_schema(path: Path, data: Data) -> pa.Schema:
 
 
 def stored_rows(
-    path: Path,
+    path: Source,
     data: Data,
     schema: pa.Schema,
     columns: list[str] | None = None,
@@ -193,7 +199,7 @@ def stored_rows(
 
 
 @contextmanager
-def readable(path: Path, data: Data) -> Iterator[None]:
+def readable(path: Source, data: Data) -> Iterator[None]:
     """What Arrow says of a file that it cannot read becomes a problem that names the file and its format."""
     try:
         yield
@@ -208,7 +214,7 @@ def readable(path: Path, data: Data) -> Iterator[None]:
 
 
 def text_rows(
-    path: Path, data: Data, types: Mapping[str, pa.DataType], most: int = BATCH, block: int = BLOCK
+    path: Source, data: Data, types: Mapping[str, pa.DataType], most: int = BATCH, block: int = BLOCK
 ) -> Iterator[pa.Table]:
     """Some columns of a text file, batch by batch; an empty cell of text is null, and what means missing in numbers."""
     missing = [""] if all(map(pa.types.is_string, types.values())) else ["", *data.missing.get("*", [])]
@@ -217,7 +223,7 @@ def text_rows(
     for size in (block, LARGEST_BLOCK):
         passed = 0
         try:
-            with opened(path, data.csv) as stream:
+            with unpacked(path, data.csv) as stream:
                 reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, size))
                 for rows in gathered(reader, most):
                     new, passed = rows.slice(max(0, done - passed)), passed + len(rows)
@@ -243,19 +249,20 @@ def gathered(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]
         yield pa.Table.from_batches(waiting)
 
 
-def names_in(path: Path, data: Data) -> list[str]:
+def names_in(path: Source, data: Data) -> list[str]:
     """The names of the columns of a text file."""
-    with opened(path, data.csv) as stream:
+    with unpacked(path, data.csv) as stream:
         return list(pa.csv.open_csv(stream, **text_options(path, data, BLOCK)).schema.names)
 
 
-def opened(path: Path, csv: Csv) -> IO[bytes]:
+def unpacked(path: Source, csv: Csv) -> IO[bytes]:
     """A text file as a stream of what it holds, without its compression."""
-    stream: IO[bytes] = pa.input_stream(str(path), compression=CODECS[csv.compression])
+    codec = ENDINGS.get(path.suffix) if csv.compression == "auto" else CODECS[csv.compression]
+    stream: IO[bytes] = pa.input_stream(str(path) if isinstance(path, Path) else path.open("rb"), compression=codec)
     return stream
 
 
-def text_options(path: Path, data: Data, block: int) -> dict[str, Any]:
+def text_options(path: Source, data: Data, block: int) -> dict[str, Any]:
     """How Arrow is to read a text file, in blocks of so many bytes."""
     is_plain = data.csv.compression == "none" or (data.csv.compression == "auto" and path.suffix in {".csv", ".tsv"})
     size = path.stat().st_size * (1 if is_plain else DENSEST)
@@ -265,12 +272,12 @@ def text_options(path: Path, data: Data, block: int) -> dict[str, Any]:
     }
 
 
-def delimiter_of(path: Path, csv: Csv) -> str:
+def delimiter_of(path: Source, csv: Csv) -> str:
     """The delimiter; of a .tsv it is a tab, whatever params.yaml says."""
     return "\t" if ".tsv" in path.suffixes else csv.delimiter
 
 
-def check_delimiter(path: Path, csv: Csv) -> None:
+def check_delimiter(path: Source, csv: Csv) -> None:
     """Refuse a file whose first line has another delimiter than the one that params.yaml names."""
     mark = seen_delimiter(path, csv)
     if mark != delimiter_of(path, csv):
@@ -278,9 +285,9 @@ def check_delimiter(path: Path, csv: Csv) -> None:
         raise Problem(f"{path}: looks separated by {mark!r}; set data.csv.delimiter: {mark!r} in params.yaml{decimal}")
 
 
-def seen_delimiter(path: Path, csv: Csv) -> str:
+def seen_delimiter(path: Source, csv: Csv) -> str:
     """The delimiter that is expected, if the first line has it or no other; else the one that it has most often."""
-    with opened(path, csv) as stream:
+    with unpacked(path, csv) as stream:
         first = stream.read(1 << 16).split(b"\n")[0].decode(csv.encoding, errors="replace")
     counts = {mark: first.count(mark) for mark in (";", "\t", "|", ",")}
     mark = max(counts, key=lambda mark: counts[mark])

@@ -8,14 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from modeling.loading import Loaded
 from modeling.new_rows import contract_of, read_batches
 from modeling.table import to_frame
 from modeling.tells import Tell, Tells
 from record.files import replacing
-from record.problem import REFUSALS, Problem, in_one_line, refuse_if, say
+from record.problem import REFUSALS, Problem, in_one_line, progress, refuse_if, say
 
 
 class DiffersError(Problem):
@@ -40,11 +39,10 @@ def score_file(source: Path, target: Path, loaded: Loaded, *, is_strict: bool = 
     try:
         scored = score_batches(source, target, loaded, tells)
         start = next(scored)
-        with replacing(target) as part, tqdm(unit=" rows", desc="scoring", disable=None, leave=False) as bar:
+        with replacing(target) as part:
             with _writer(part, target, start.schema) as writer:
-                for batch in chain([start], scored):
+                for batch in progress(chain([start], scored), "scoring", " rows", size=len):
                     writer.write_table(batch)
-                    bar.update(len(batch))
             if is_strict and (found := tells.found()):
                 raise DiffersError(source, found)
     except StopIteration:

@@ -5,9 +5,9 @@ of seconds. Missing values are nulls.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,42 @@ BATCH = 32 * 1024  # rows that are worked on at a time
 ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
 
 
+class Source(Protocol):
+    """Where a table is: a `Path`, or what has as much of its interface."""
+
+    @property
+    def name(self) -> str:
+        """The last part of it."""
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the name."""
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """All endings of the name."""
+
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
+
+    def rglob(self, pattern: str, /) -> Iterable[Any]:
+        """The files of a folder, those of its folders too."""
+
+    def stat(self) -> Any:
+        """The size, as `st_size`."""
+
+    def open(self, mode: str, /) -> Any:
+        """The bytes."""
+
+
+def opened(path: Source) -> pa.NativeFile:
+    """The bytes of a file as Arrow takes them; of one that is elsewhere those that are asked for."""
+    return pa.OSFile(str(path)) if isinstance(path, Path) else pa.PythonFile(path.open("rb"), "r")
+
+
 def read_table(path: Path) -> pa.Table:
     """Read a Parquet or Feather file.
 
@@ -49,42 +85,43 @@ def read_table(path: Path) -> pa.Table:
     return normalise(table)
 
 
-def format_of(path: Path) -> str:
+def format_of(path: Source) -> str:
     """The format of a file that is not text."""
     return "Feather" if path.suffix == ".feather" else "Parquet"
 
 
-def check_names(names: list[str], path: Path) -> None:
+def check_names(names: list[str], path: Source) -> None:
     """Refuse a table in which the name of a column occurs twice."""
     counts = Counter(names)
     refuse_if(f"{path}: column '{name}' occurs {n} times; names must differ" for name, n in counts.items() if n > 1)
 
 
-def stored_columns(path: Path) -> pa.Schema:
+def stored_columns(path: Source) -> pa.Schema:
     """The columns of a Parquet or Feather file as they are stored."""
-    if path.suffix == ".feather":
-        with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
-            return reader.schema
-    return pq.read_schema(path)
+    with opened(path) as stream:
+        if path.suffix == ".feather":
+            with pa.ipc.open_file(stream) as reader:
+                return reader.schema
+        return pq.read_schema(stream)
 
 
 def _read_parquet(path: Path) -> pa.Table:
     return pq.ParquetFile(path, page_checksum_verification=True).read()
 
 
-def stored_batches(path: Path, most: int = BATCH, columns: list[str] | None = None) -> Iterator[pa.Table]:
+def stored_batches(path: Source, most: int = BATCH, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a Parquet or Feather file as they are stored, at most so many at a time, all columns or some.
 
     Not more is held than one batch or row group of the file.
     """
     if path.suffix == ".feather":
-        with pa.OSFile(str(path)) as stream, pa.ipc.open_file(stream) as reader:
+        with opened(path) as stream, pa.ipc.open_file(stream) as reader:
             stored = (pa.Table.from_batches([reader.get_batch(k)]) for k in range(reader.num_record_batches))
             wanted = (rows.select(columns) if columns else rows for rows in stored)
             yield from (rows.slice(start, most) for rows in wanted for start in range(0, len(rows), most))
         return
     # With Arrow's defaults, all row groups are read ahead, and memory grows with the file.
-    with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as parquet:
+    with pq.ParquetFile(opened(path), page_checksum_verification=True, pre_buffer=False) as parquet:
         batches = parquet.iter_batches(most, columns=columns, use_threads=False)
         yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
 

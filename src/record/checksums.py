@@ -6,15 +6,15 @@ Where both were taken of the same bytes, and recorded together, one of them is e
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from record.problem import progress
+
 BLOCK = 1024 * 1024
-WORTH_A_BAR = 256 * BLOCK
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,15 @@ def digest(path: Path) -> Digest:
 
 def digest_of(file: BinaryIO) -> Digest:
     """Both hashes of what is left of a file, in one pass and constant memory, both at work at once."""
+    if isinstance(file, BytesIO):
+        content = file.read()
+        return Digest(len(content), md5_of(content), hashlib.sha256(content).hexdigest())
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most verbs hash nothing
 
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     size = 0
-    with ThreadPoolExecutor(1) as other, blocks_of(file) as blocks:
-        for block in blocks:
+    with ThreadPoolExecutor(1) as other:
+        for block in blocks_of(file):
             size += len(block)
             done = other.submit(md5.update, block)
             sha256.update(block)
@@ -71,29 +74,29 @@ def md5s_of_files(paths: Iterable[Path], recorded: Sequence[Digest] = ()) -> lis
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(partial(md5_of_file, recorded=recorded), paths))
+        files = list(paths)
+        return list(progress(pool.map(partial(md5_of_file, recorded=recorded), files), "files", " files", len(files)))
 
 
 def _hash(file: BinaryIO, algorithm: str) -> str:
     found = hashlib.new(algorithm, usedforsecurity=False)
-    with blocks_of(file) as blocks:
-        for block in blocks:
-            found.update(block)
+    for block in blocks_of(file):
+        found.update(block)
     return found.hexdigest()
 
 
-@contextmanager
-def blocks_of(file: BinaryIO) -> Iterator[Iterator[bytes]]:
-    """What is left of a file, in blocks; where that takes a while and a person is there, a progress bar is shown."""
+def blocks_of(file: BinaryIO) -> Iterator[bytes]:
+    """What is left of a file, in blocks, with a progress bar where a person waits."""
     blocks = iter(lambda: file.read(BLOCK), b"")
     total = 0 if isinstance(file, BytesIO) else os.fstat(file.fileno()).st_size
-    if total < WORTH_A_BAR:
-        yield blocks
-        return
-    from tqdm import tqdm  # noqa: PLC0415 - most files are small
+    name = getattr(file, "name", None)  # a number, where it was opened as one
+    return progress(blocks, Path(name).name if isinstance(name, str) else "reading", "B", total, size=len)
 
-    with tqdm(total=total, unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        yield (block for block in blocks if bar.update(len(block)) or True)
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the bytes of a file."""
+    with source.open("rb") as file, target.open("wb") as written:
+        written.writelines(blocks_of(file))
 
 
 def md5_of(content: bytes) -> str:

@@ -71,7 +71,7 @@ def code_of(stages: Mapping[str, Stage], inputs: Iterable[Input]) -> dict[str, s
 
 def decisive_files(stages: Mapping[str, Stage], inputs: Sequence[Input]) -> dict[str, str]:
     """The files that decide a model and that a commit can hold, code and data; path → MD5."""
-    files = code_of(stages, inputs) | {entry.path: entry.md5 for entry in inputs}
+    files = code_of(stages, inputs) | {entry.path: entry.hash for entry in inputs}
     return {path: md5 for path, md5 in files.items() if "://" not in path}
 
 

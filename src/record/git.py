@@ -22,15 +22,19 @@ def has_repository(folder: Path | None = None) -> bool:
     Raises:
         CannotAsk: when there is a `.git` but no answer.
     """
-    return _answers(folder or Path.cwd())
+    return _prefix(folder or Path.cwd()) is not None
+
+
+def prefix(folder: Path | None = None) -> str:
+    """Where a folder is in its repository, with a slash at the end; empty for the top, and outside of a repository."""
+    return _prefix(folder or Path.cwd()) or ""
 
 
 @cache
-def _answers(folder: Path) -> bool:
+def _prefix(folder: Path) -> str | None:
     if not any((above / ".git").exists() for above in (folder, *folder.parents)):
-        return False
-    _run("rev-parse", "--git-dir", cwd=folder)
-    return True
+        return None
+    return (_run("rev-parse", "--show-prefix", cwd=folder) or b"").decode(errors="surrogateescape").rstrip("\n")
 
 
 @cache
@@ -120,7 +124,11 @@ def verify_tag(tag: str) -> tuple[bool, list[str]]:
 
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, as Git stores it; None when it is not there."""
-    if not {"\n", "\0"}.isdisjoint(path.as_posix()) or commit_of(revision, root) is None:
+    if not {"\n", "\0"}.isdisjoint(path.as_posix()):
+        return None
+    if re.fullmatch("[0-9a-f]{40}", revision) and (found := read_places([(revision, path.as_posix())], root)):
+        return found[revision, path.as_posix()]
+    if commit_of(revision, root) is None:  # one by one, to tell what is not there from what is damaged
         return None
     entry = ask("ls-tree", "-z", f"{revision}^{{commit}}", "--", path.as_posix(), cwd=root, no=()) or ""
     blobs = _blobs(entry).values()
@@ -154,14 +162,14 @@ def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
     return found
 
 
-def read_places(places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+def read_places(places: Iterable[tuple[str, str]], root: Path | None = None) -> dict[tuple[str, str], bytes]:
     """The content of files in commits, by commit and path, from one process; what is not there is left out."""
     asked = [place for place in dict.fromkeys(places) if "\n" not in place[1]]
-    if not asked or not has_repository():
+    if not asked or not has_repository(root):
         return {}
-    prefix = ask("rev-parse", "--show-prefix") or ""
-    lines = "".join(f"{commit}:{prefix}{path}\n" for commit, path in asked).encode(errors="surrogateescape")
-    answer, start, found = _run("cat-file", "--batch", "--buffer", content=lines) or b"", 0, {}
+    above = prefix(root)
+    lines = "".join(f"{commit}^{{commit}}:{above}{path}\n" for commit, path in asked).encode(errors="surrogateescape")
+    answer, start, found = _run("cat-file", "--batch", "--buffer", cwd=root, content=lines) or b"", 0, {}
     for place in asked:
         end = answer.find(b"\n", start)
         kind, size = answer[start:end].split(b" ")[-2:]
@@ -175,12 +183,12 @@ def read_places(places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], byte
 
 def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
     """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
-    prefix = ask("rev-parse", "--show-prefix") or ""
     blobs = blobs_of(commit)
     wanted = [path for path in paths if path in blobs and "\n" not in path]
     if not wanted:
         return {}
-    asked = "".join(f"{blobs[path]} {prefix}{path}\n" for path in wanted).encode(errors="surrogateescape")
+    above = prefix()
+    asked = "".join(f"{blobs[path]} {above}{path}\n" for path in wanted).encode(errors="surrogateescape")
     mark = secrets.token_hex(16)  # Git tells sizes before filters, so each content begins after a line of our own
     answer = _run("cat-file", f"--batch={mark}", "--buffer", "--filters", content=asked) or b""
     contents = answer.split(f"{mark}\n".encode())[1:]

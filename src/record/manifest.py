@@ -75,20 +75,42 @@ class Table(File):
 
 
 class Origin(Record):
-    """Where a `.dvc` file says that it tracks an input, and where an import took it from."""
+    """Where an input came from: whence an import took it, or in which storage it was read."""
 
-    tracked_by: str  # the `.dvc` file
+    tracked_by: str  # the `.dvc` file, or dvc.lock for what was read in a storage
     url: str | None
     path: str | None  # in the repository that it was imported from
     revision: str | None  # the commit there
     etag: str | None  # of a URL
 
 
-class Input(File):
-    """A data file that no stage made; its rows where `prepare` read and counted it."""
+class Input(Record):
+    """A data file that no stage made; its rows where `prepare` read and counted it.
 
+    Of one that was read in a storage the path is a URL, and the etag of its origin says what was there.
+    """
+
+    path: str
+    size: Count
+    md5: Md5 | None
+    sha256: Sha256 | None
     rows: Count | None
     origin: Origin | None  # None for what Git keeps
+
+    @classmethod
+    def of(cls, path: str, digest: Digest, **more: Any) -> Self:
+        """The record of a file that has been hashed."""
+        return cls(path=path, size=digest.size, md5=digest.md5, sha256=digest.sha256, **more)
+
+    @property
+    def hash(self) -> str:
+        """By what DVC knows it."""
+        return self.md5 or (self.origin and self.origin.etag) or ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What says which bytes they are, and its name."""
+        return ("sha256", self.sha256) if self.sha256 else ("etag", self.hash)
 
 
 class Data(Record):

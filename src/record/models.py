@@ -5,7 +5,6 @@ DVC's cache to the very object that is recorded, and nothing is unpickled.
 """
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from record import git
-from record.checksums import Digest, digest, digest_like, digest_of, format_sums
+from record.checksums import Digest, copy, digest, digest_like, digest_of, format_sums
 from record.files import remove_unfinished, replacing, write
 from record.manifest import LARGEST, Manifest, parse_manifest
 from record.problem import CannotAsk, Problem, say
@@ -178,7 +177,7 @@ def write_package(folder: Path, model: Path, manifest: Manifest, requirements: b
     current = folder / MODEL
     if not current.is_file() or digest(current).sha256 != expected:
         with replacing(current) as part:
-            shutil.copyfile(model, part)
+            copy(model, part)
             if digest(part).sha256 != expected:
                 raise Problem(f"{model}: changed while it was being packaged; run dvc repro again")
     write(folder / REQUIREMENTS, requirements)
@@ -212,7 +211,7 @@ def _bring_back(model: Path, md5: str) -> None:
     """Copy a model from DVC's cache where `dvc exp run` has removed it, since nothing tracked it when that began."""
     if not os.path.lexists(model) and cached(md5).is_file():
         with replacing(model) as part:
-            shutil.copyfile(cached(md5), part)
+            copy(cached(md5), part)
 
 
 def pointer_of(manifest: Manifest) -> bytes:
@@ -233,7 +232,7 @@ def is_right_pointer(content: bytes, pointer: Path, manifest: Manifest) -> bool:
 
 def artifact_of(name: str) -> str:
     """How the tags of GTO begin that are about a model: in a subfolder with the folder."""
-    prefix = (git.ask("rev-parse", "--show-prefix") or "").rstrip("/")
+    prefix = git.prefix().rstrip("/")
     return f"{prefix}={name}" if prefix else name
 
 

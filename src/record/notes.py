@@ -8,7 +8,7 @@ describe a model without loading it.
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -37,14 +37,24 @@ class Note(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
 
+class Object(Note):
+    """What a remote storage has under a URL: the size, and by what DVC knows it, most often its etag."""
+
+    kind: str  # as DVC names it: etag, checksum or md5
+    hash: str
+    size: int
+    url: str  # in the storage; the other one may begin with the name that DVC's configuration has for it
+
+
 class Readings(Note):
-    """The MD5 of every file that a stage read, by path, and the sections of params.yaml that it used."""
+    """What a stage read: the MD5 of every file by path, objects of a storage by URL, sections of params.yaml."""
 
     files: dict[str, str]
+    objects: Annotated[dict[str, Object], Field(exclude_if=lambda objects: not objects)] = {}
     params: dict[str, Any]
 
     @classmethod
-    def start(cls, *inputs: Path, params: dict[str, Any]) -> Self:
+    def start(cls, *inputs: Path, params: dict[str, Any], objects: Mapping[str, Object] | None = None) -> Self:
         """Note the inputs, and all of this repository's code that the process has loaded."""
         refuse_if(
             f"{path}: not found; dvc pull brings what DVC tracks, dvc repro makes what a stage makes"
@@ -52,14 +62,19 @@ class Readings(Note):
             if not path.is_file()
         )
         paths = sorted({path.as_posix() for path in [*inputs, *loaded_code()]})
-        return cls(files={path: md5_of_file(Path(path)) for path in paths}, params=params)
+        return cls(files={path: md5_of_file(Path(path)) for path in paths}, params=params, objects=dict(objects or {}))
 
-    def finish(self) -> Self:
-        """Raise a problem when a file no longer is what was read; add the code that was loaded meanwhile."""
+    def finish(self, objects: Mapping[str, Object] | None = None) -> Self:
+        """Raise a problem when a file no longer is what was read; add the code that was loaded meanwhile.
+
+        `objects` is what the storage has now.
+        """
+        now = objects or {}
+        changed = [p for p, md5 in self.files.items() if not Path(p).is_file() or md5_of_file(Path(p)) != md5]
+        changed += [url for url in sorted({*self.objects, *now}) if self.objects.get(url) != now.get(url)]
         refuse_if(
             f"{path}: changed while it was being used, so what was made of it has no known origin; run dvc repro again"
-            for path, md5 in self.files.items()
-            if not Path(path).is_file() or md5_of_file(Path(path)) != md5
+            for path in changed
         )
         loaded = {path.as_posix() for path in loaded_code()} - self.files.keys()
         files = self.files | {path: md5_of_file(Path(path)) for path in loaded}

@@ -42,10 +42,14 @@ SEMANTIC_VERSION = rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(-{PRERELEASE}(\.{PRERELEASE}
 ARTIFACT_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 
 
-def _inside_repository(path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or set(path) & set("\\:") or pure.as_posix() != path:
-        raise PydanticCustomError("path", "expected a plain path inside the repository, with forward slashes")
+def _readable(path: str) -> str:
+    scheme, is_url, place = path.rpartition("://")
+    pure = PurePosixPath(place)
+    if is_url and not re.fullmatch("[a-z][a-z0-9]*", scheme):
+        raise PydanticCustomError("path", "expected a URL that DVC reads, such as remote://name/key")
+    if pure.is_absolute() or ".." in pure.parts or set(place) & set("\\:") or pure.as_posix() != place:
+        kind = "key, as in remote://name/key" if is_url else "path inside the repository"
+        raise PydanticCustomError("path", "expected a plain {kind}, with forward slashes", {"kind": kind})
     if pure.suffix[1:].isalpha() and not path.endswith(FORMATS):  # a folder may end in a version
         endings = ", ".join(filter(None, COMPRESSED))
         kinds = f"a .parquet, .feather, .csv or .tsv file (the last two also with {endings})"
@@ -95,7 +99,7 @@ class Csv(Section):
 class Data(Section):
     """Which table, how it is read, and what is to be learned from it."""
 
-    path: Annotated[str, AfterValidator(_inside_repository)]
+    path: Annotated[str, AfterValidator(_readable)]
     target: Annotated[str, Field(min_length=1)]
     task: Literal["classification", "regression"]
     drop: list[str]
@@ -180,7 +184,7 @@ class Parameters(Section):
     train: Train
     estimators: dict[str, Estimator]
     package: Package
-    card: Statements = Card()
+    card: Statements = Field(default_factory=Card)
 
     @property
     def estimator(self) -> Estimator:
@@ -223,7 +227,7 @@ def read_card(content: bytes, path: str) -> Card:
 class _Carded(Section):
     model_config = ConfigDict(extra="ignore")
 
-    card: Statements = Card()
+    card: Statements = Field(default_factory=Card)
 
 
 def _document(content: bytes, path: Path | str) -> dict[Any, Any]:

@@ -10,14 +10,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 REFUSED = 1
 CANNOT_BE_ANSWERED = 2
 # What an estimator or a transformer raises about settings or rows that it cannot use.
 REFUSALS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+PATIENCE = 1.0  # seconds until a person wants to know how far it is
+Item = TypeVar("Item")
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
@@ -73,6 +77,54 @@ def say(fact: str) -> None:
     sys.stderr.write(f"{printable(fact)}\n")
 
 
+def one(_: object) -> int:
+    """What an item counts for in a bar that counts items."""
+    return 1
+
+
+def progress(  # noqa: PLR0913 - a bar has as many things to say
+    items: Iterable[Item],
+    what: str,
+    unit: str,
+    total: int | None = None,
+    *,
+    size: Callable[[Item], int] = one,
+    at_once: bool = False,
+) -> Iterator[Item]:
+    """The items; a person at a terminal who waits for them sees how many are done, at which rate, and the time left.
+
+    `at_once`: each takes so long that nobody should wait for the first without a word.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    bar, done, patience = None, 0, time.monotonic() + PATIENCE
+    try:
+        for item in items:
+            if bar is None and (at_once or time.monotonic() > patience):
+                from tqdm import tqdm  # noqa: PLC0415 - it takes time, and most are done before anybody waits
+
+                bar = tqdm(total=total, desc=what, unit=unit, unit_scale=True, initial=done, leave=False)
+            yield item
+            done += size(item)
+            if bar is not None:
+                bar.update(size(item))
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+@contextmanager
+def step(what: str, *, to_all: bool = True) -> Iterator[None]:
+    """Around a part of a long work: say what is done, and in the end how long it took; to all, or to a terminal."""
+    tell = say if to_all or sys.stderr.isatty() else str
+    started = time.monotonic()
+    tell(what)
+    yield
+    if (seconds := time.monotonic() - started) > PATIENCE:
+        tell(f"{what}: took {seconds:.0f} s")
+
+
 @contextmanager
 def importing() -> Iterator[None]:
     """Around imports: a Python that lacks a library ends in a sentence instead of a traceback."""
@@ -90,6 +142,8 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
+    # No plugin decides what a manifest is, and looking for plugins takes long where much is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up
     with keeping_outs():
         end_in_lines(main, status)

@@ -408,9 +408,9 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file() and not ignored.match_file(file.as_posix()))
 
 
-def hash_of_listing(md5s: Mapping[str, str]) -> str:
-    """The hash under which DVC records a folder, from the MD5 of each file in it."""
-    listing = [{"md5": md5s[path], "relpath": path} for path in sorted(md5s)]
+def hash_of_listing(md5s: Mapping[str, str], kind: str = "md5") -> str:
+    """The hash under which DVC records a folder, from the MD5 of each file in it, or another kind of hash."""
+    listing = [{kind: md5s[path], "relpath": path} for path in sorted(md5s)]
     return f"{md5_of(json.dumps(listing).encode())}.dir"
 
 

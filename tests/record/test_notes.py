@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from record.checksums import digest
-from record.notes import Notes, Readings, cost_of, loaded_code, note_cost, readings_in
+from record.notes import Notes, Object, Readings, cost_of, loaded_code, note_cost, readings_in
 from record.problem import Problem
 
 
@@ -63,6 +63,16 @@ def test_an_input_or_code_that_changes_or_goes_between_start_and_end_is_refused(
         readings.finish()
     said = "changed while it was being used, so what was made of it has no known origin; run dvc repro again"
     assert problem.value.lines == tuple(f"{path}: {said}" for path in (LOCK, CODE, TABLE))
+
+
+def test_an_object_of_a_storage_that_changes_or_comes_or_goes_meanwhile_is_refused() -> None:
+    one, other = (Object(kind="etag", hash=etag, size=1, url="s3://b/k") for etag in ("1", "2"))
+    readings = Readings.start(TABLE, params={}, objects={"s3://b/k": one})
+
+    assert readings.finish({"s3://b/k": one}) == readings
+    for now in ({"s3://b/k": other}, {}, {"s3://b/k": one, "s3://b/new": one}):
+        with pytest.raises(Problem, match=r"s3://b/.*: changed while it was being used"):
+            readings.finish(now)
 
 
 def test_code_that_is_loaded_meanwhile_is_noted_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

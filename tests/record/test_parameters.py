@@ -15,6 +15,8 @@ from record.parameters import Card, read_card, read_parameters
 from record.problem import Problem
 
 UNKNOWN = "train.estimator: expected a name from estimators, found 'rigde'; did you mean 'ridge'?"
+KEY = "expected a plain key, as in remote://name/key, with forward slashes"
+URL = "expected a URL that DVC reads, such as remote://name/key"
 PLAIN = "expected a plain path inside the repository, with forward slashes"
 FORMATS = (
     "expected a folder of Parquet files, or a .parquet, .feather, .csv or .tsv file "
@@ -57,6 +59,9 @@ def test_the_chosen_estimator_has_its_class_apart_from_its_settings_and_nothing_
     [
         *(("data__path", FORMATS, path) for path in ("data.txt", "data.CSV")),
         *(("data__path", PLAIN, path) for path in ("/a.csv", "../a.csv", "a/../b.csv", "a//b.csv", "a\\b", "")),
+        *(("data__path", KEY, f"s3://b/{key}") for key in ("../a.csv", "a//b.csv", "")),
+        *(("data__path", URL, f"{scheme}://b/a.csv") for scheme in ("S3", "", "s3://b")),
+        ("data__path", FORMATS, "s3://b/a.txt"),
         ("data__task", "expected 'classification' or 'regression'", "clustering"),
         ("data__csv__delimiter", "expected at most 1 character", "::"),
         ("prepare__test_size", "expected greater than 0", 0),

@@ -1,6 +1,13 @@
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from projects import CHECKOUT
 
 from record.problem import CannotAsk, Problem, did_you_mean, importing, refuse_if, run, say
 
@@ -67,3 +74,53 @@ def test_a_mistake_in_the_code_keeps_its_traceback_and_success_says_nothing(caps
         run(lambda: fail(ZeroDivisionError()))
     run(lambda: None)
     assert capsys.readouterr() == ("", "")
+
+
+WATCHED = """
+import sys, time
+sys.path.insert(0, "src")
+from pathlib import Path
+from record import checksums, problem
+problem.PATIENCE = {patience}
+{code}
+print("tqdm" in sys.modules)
+"""
+SLOW = "for _ in problem.progress(range(4), 'folds', ' folds', 4, at_once={at_once}): time.sleep(0.2)"
+HASHED = "checksums.digest(Path(sys.argv[1]))"
+
+
+def on_terminal(code: str, patience: float, *arguments: str) -> tuple[str, str]:
+    """What a program shows on the terminal to which its stderr leads, and what it prints."""
+    leader, follower = pytest.importorskip("pty").openpty()  # Windows has none
+    pytest.importorskip("termios").tcsetwinsize(follower, (24, 100))
+    command = [sys.executable, "-c", WATCHED.format(code=code, patience=patience), *arguments]
+    with subprocess.Popen(command, cwd=CHECKOUT, stderr=follower, stdout=subprocess.PIPE, text=True) as process:
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal that nobody writes to any more
+            while block := os.read(leader, 1 << 16):
+                shown += block
+        os.close(leader)
+        printed, _ = process.communicate()
+    assert process.returncode == 0
+    return shown.decode(), printed.strip()
+
+
+@pytest.mark.parametrize(("code", "unit"), [(SLOW.format(at_once=True), "folds/s"), (HASHED, "B/s")])
+def test_who_waits_at_a_terminal_sees_the_rate_and_the_time_left(code: str, unit: str, tmp_path: Path) -> None:
+    with (tmp_path / "model").open("wb") as model:
+        model.truncate(200_000_000)
+    shown, _ = on_terminal(code, 0, str(tmp_path / "model"))
+
+    assert re.search(rf"\d+%\|.*\[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kMG]? ?{unit}\]", shown)
+
+
+def test_what_is_done_before_anybody_waits_shows_no_bar_and_loads_none() -> None:
+    assert on_terminal(SLOW.format(at_once=False), patience=60) == ("", "False")
+
+
+def test_without_a_terminal_no_bar_is_shown() -> None:
+    command = [sys.executable, "-c", WATCHED.format(code=SLOW.format(at_once=True), patience=0)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("False\n", "")

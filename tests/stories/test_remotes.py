@@ -5,9 +5,11 @@ without, they are skipped.
 """
 
 import getpass
+import hashlib
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,10 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 from conftest import BIN
-from projects import MODELS, Project, recipe
+from projects import MODELS, RELEASE, SOURCE, Project, recipe
 
 LOOPBACK = "127.0.0.1"
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd will not start as root without; its service script makes it too
@@ -258,3 +264,136 @@ def test_what_an_unreachable_remote_has_is_rebuilt(remote: Remote, pushed: Proje
     assert "; rebuilding it" in done.stderr
     assert "Traceback" not in done.stderr
     assert project.snapshot("data", "models") == before
+
+
+URL = "remote://lake/penguins_v1.1.0.parquet"
+PARTS = ("data/prepared/train.parquet", "data/prepared/test.parquet")
+UPLOAD = """
+import sys
+from dvc.config import Config
+from dvc.fs import parse_external_url
+fs, key = parse_external_url(sys.argv[1], config=Config.from_cwd())
+fs.makedirs(fs.parent(key), exist_ok=True)
+fs.put_file(sys.argv[2], key)
+"""
+
+
+def put(project: Project, file: Path, name: str) -> None:
+    """Keep a file in the storage, as somebody else does."""
+    project.run(f"python -c {shlex.quote(UPLOAD)} remote://lake/{name} {shlex.quote(str(file))}")
+
+
+@pytest.fixture(scope="module")
+def read_there(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A version of a table in S3, made as docs/your-table.md says, and released. Copy it."""
+    project = finished.copy(tmp_path_factory.mktemp("read") / "project")
+    with s3(tmp_path_factory.mktemp("lake")) as remote:
+        commands = recipe("A table in object storage").replace("https://s3.example.org", remote.address[1])
+        configure, sed, rest = commands.partition("sed ")
+        project.type(configure)
+        put(project, project.path / SOURCE, "penguins_v1.1.0.parquet")
+        project.type(sed + rest)
+        project.commit("Run the pipeline")
+        project.run(RELEASE)
+        yield project
+
+
+def made_of(project: Project, version: str = "v1.0.0") -> list[dict[str, Any]]:
+    manifest: dict[str, Any] = json.loads((project.path / f"models/{version}/manifest.json").read_text())
+    return list(manifest["inputs"])
+
+
+def test_a_table_in_a_storage_is_read_there_and_the_model_is_the_same(finished: Project, read_there: Project) -> None:
+    project, local = read_there, (read_there.path / SOURCE).read_bytes()
+    (entry,) = made_of(project)
+    listed = json.loads(project.ask(f"trace {URL} --json").stdout)
+
+    assert (entry["path"], entry["size"], entry["rows"]) == (URL, len(local), 344)
+    assert entry["origin"]["url"] == "s3://my-bucket/tables/penguins_v1.1.0.parquet"
+    assert entry["origin"]["etag"] == hashlib.md5(local).hexdigest()  # as long as an object is sent in one piece
+    assert (project.path / MODELS[0]).read_bytes() == (finished.path / MODELS[0]).read_bytes()
+    assert [fact["version"] for fact in listed] == ["v1.0.0"]
+    assert f"not checked: whether {URL} still is" in project.ask("verify v1.0.0").stdout
+    assert local not in project.snapshot(".dvc").values()
+    assert project.run("git status --porcelain").stdout == ""
+
+
+def test_every_verb_takes_a_version_of_a_table_in_a_storage(read_there: Project, tmp_path: Path) -> None:
+    project = read_there.copy(tmp_path / "project")
+    etag = made_of(project)[0]["origin"]["etag"]
+    for verb in ("show v1.0.0 --json", "card v1.0.0", "export v1.0.0 --format slsa"):
+        assert etag in project.ask(verb).stdout
+    for verb in ("export v1.0.0 --format cyclonedx", "export v1.0.0 --format oci", "page", "list"):
+        project.ask(verb)
+    other = project.ask("diff HEAD~2 v1.0.0")  # of before the table was in the storage
+
+    assert f"{URL}.origin.etag  " in other.stdout
+    assert "rows not compared" not in other.stderr  # the etag is the other's MD5
+
+
+def test_another_object_under_the_same_url_is_noticed_and_read(read_there: Project, tmp_path: Path) -> None:
+    project = read_there.copy(tmp_path / "project")
+    older = project.path / "data/raw/penguins_v1.0.0.parquet"
+    put(project, older, "penguins_v1.1.0.parquet")
+    try:
+        said = project.run("dvc status").stdout
+        refused = project.run(RELEASE, check=False).stdout
+        project.set(package__version="v1.1.0")
+        project.run("dvc repro")
+    finally:
+        put(project, project.path / SOURCE, "penguins_v1.1.0.parquet")
+
+    assert f"modified:           {URL}" in said
+    assert "dvc status says that it changed" in refused
+    assert made_of(project, "v1.1.0")[0]["size"] == older.stat().st_size
+    assert made_of(project)[0]["size"] != older.stat().st_size
+
+
+def test_text_feather_and_folders_are_read_there_too(read_there: Project, tmp_path: Path) -> None:
+    project = read_there.copy(tmp_path / "project")
+    before, table = [(project.path / part).read_bytes() for part in PARTS], pq.read_table(project.path / SOURCE)
+    pyarrow.feather.write_feather(table, tmp_path / "penguins.feather")
+    with pyarrow.output_stream(tmp_path / "penguins.csv.gz") as stream:
+        pyarrow.csv.write_csv(table, stream)
+    (tmp_path / "folder").mkdir()
+    pq.write_table(table[:200], tmp_path / "folder/1.parquet")
+    pq.write_table(table[200:], tmp_path / "folder/2.parquet")
+    for name in ("penguins.feather", "penguins.csv.gz", "folder/1.parquet", "folder/2.parquet"):
+        put(project, tmp_path / name, name)
+    for name in ("penguins.feather", "penguins.csv.gz", "folder"):
+        project.set(data__path=f"remote://lake/{name}", package__version="v1.1.0")
+        project.run("dvc repro prepare")
+
+        assert [(project.path / part).read_bytes() for part in PARTS] == before
+        assert f"/tables/{name}" in (project.path / "data/prepared/profile.json").read_text()
+
+
+WRONG = {  # what is set, or the path, and what is said
+    f"endpointurl http://{LOOPBACK}:1": "the storage does not hand it out: Could not connect",
+    "secret_access_key GUESS": "the storage does not hand it out: ",
+    "remote://lake/none.parquet": "not found",
+    "remote://elsewhere/penguins.parquet": "DVC knows no remote of this name",
+    "gs://my-bucket/penguins.parquet": "dvc-gs is not installed; python -m pip install dvc-gs",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_a_storage_refuses_is_one_sentence(wrong: str, read_there: Project, tmp_path: Path) -> None:
+    project = read_there.copy(tmp_path / "project")
+    if " " not in wrong:
+        project.set(data__path=wrong)
+    else:
+        project.run(f"dvc remote modify --local lake {wrong}")
+    done = project.run("python src/prepare.py", check=False)
+
+    assert done.returncode in {1, 2}
+    assert len(done.stderr.splitlines()) == 1
+    assert WRONG[wrong] in done.stderr
+
+
+@pytest.mark.long
+def test_a_version_of_a_table_in_a_storage_is_rebuilt(read_there: Project, tmp_path: Path) -> None:
+    """The keys are the caller's alone, and the clone in which it is rebuilt must be told them."""
+    project = read_there.copy(tmp_path / "project")
+
+    assert "rebuilt byte for byte" in project.ask("rebuild v1.0.0").stdout

@@ -126,8 +126,9 @@ def _properties(prefix: str, values: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _hashes(file: File) -> list[dict[str, str]]:
-    return [{"alg": "MD5", "content": file.md5}, {"alg": "SHA-256", "content": file.sha256}]
+def _hashes(file: File | Input) -> list[dict[str, str]]:
+    hashes = {"MD5": file.md5, "SHA-256": file.sha256}
+    return [{"alg": name, "content": content} for name, content in hashes.items() if content]
 
 
 def _input(entry: Input) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _part(table: Table, name: str) -> dict[str, Any]:
     return _table(table, f"{name} part, rows: {table.rows}")
 
 
-def _table(file: File, description: str, url: str | None = None) -> dict[str, Any]:
+def _table(file: File | Input, description: str, url: str | None = None) -> dict[str, Any]:
     contents = {"contents": {"url": url_of(url)}} if url else {}
     return {
         "type": "data",

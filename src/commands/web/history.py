@@ -27,7 +27,7 @@ from record.files import to_json
 from record.manifest import Manifest, parse_manifest
 from record.models import Package
 from record.notes import PLOTS
-from record.problem import Problem
+from record.problem import Problem, progress
 from record.tracking import read_workspace
 
 PLOT_FILES = ("errors.csv", "importance.csv", "predictions.csv")
@@ -83,8 +83,8 @@ class Shown:
         if self.manifest is None or self.before is None or self.before.manifest is None:
             return set()
         then, stages = self.before.manifest, self.before.manifest.stages
-        inputs = {entry.path: entry.md5 for entry in then.inputs}
-        found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.md5}
+        inputs = {entry.path: entry.hash for entry in then.inputs}
+        found = {("input", str(k)) for k, e in enumerate(self.manifest.inputs) if inputs.get(e.path) != e.hash}
         for name, stage in self.manifest.stages.items():
             known, files = stages.get(name), {**self.code, **self.before.code}
             same = known and (known.cmd, known.params) == (stage.cmd, stage.params)
@@ -127,7 +127,7 @@ def _order(version: str) -> list[tuple[int, int, str]]:
 def complete(found: list[Shown], keys: Sequence[PublicKey]) -> None:
     """Read all that there is to say of the versions."""
     taken: dict[str, int] = {}
-    for shown in found:
+    for shown in progress(found, "reading", " versions", len(found)):
         name = re.sub(r"[^\w.-]", "_", shown.record.version)
         taken[name] = taken.get(name, 0) + 1
         shown.anchor = name if taken[name] == 1 else f"{name}_{taken[name]}"
@@ -144,7 +144,7 @@ def compare_with_before(found: list[Shown]) -> None:
     """Compare each version with the release that was made before it, or else with whatever was made before it."""
     release: Shown | None = None
     last: Shown | None = None
-    for shown in found:
+    for shown in progress(found, "comparing", " versions", len(found)):
         if shown.manifest is None:
             continue
         shown.before = release or last
