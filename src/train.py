@@ -100,10 +100,10 @@ def main() -> None:
     parameters = read_parameters()
     settings = numeric_settings(parameters.train.threads, parameters.train.portable)
     start_with(settings)
-    import joblib
     import pandas as pd
 
     from modeling.determinism import difference, second_process
+    from modeling.dumping import dump
     from modeling.estimator import describe, distributions
     from modeling.evaluation import evaluate
     from modeling.features import check_memory
@@ -136,7 +136,7 @@ def main() -> None:
 
     asked = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
     with replacing(notes.CANDIDATE / notes.MODEL) as part:
-        joblib.dump(found.model, part)
+        dump(found.model, part)
         check_loads(part.read_bytes(), libraries_in(*asked))
     description.write(notes.CANDIDATE / notes.DESCRIPTION)
     keep_only(notes.CANDIDATE, {notes.MODEL, notes.DESCRIPTION})
