@@ -34,7 +34,7 @@ def numeric_settings(threads: int, portable: bool) -> dict[str, str]:
     settings = {
         "OMP_NUM_THREADS": str(threads),  # HistGradientBoosting stores the number, reductions depend on it
         "OPENBLAS_NUM_THREADS": str(threads),  # the order of sums in matrix products
-        "PYTHONHASHSEED": "0",  # the order of sets
+        "PYTHONHASHSEED": "6640",  # the order of sets; this one since Dask starts its workers with it instead of 0
     }
     if portable and platform.machine() in {"x86_64", "AMD64"}:
         # Kernels differ by processor. Nehalem's are in every build and ran all estimators that were tried;
@@ -107,6 +107,7 @@ def main() -> None:
     from modeling.estimator import describe, distributions
     from modeling.evaluation import evaluate
     from modeling.features import check_memory
+    from modeling.parallel import cluster
     from modeling.table import read_table
     from modeling.unpickling import check_loads, libraries_in
     from record import notes
@@ -116,7 +117,7 @@ def main() -> None:
     readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
     train, test = (read_table(path) for path in tables.values())
     check_memory(train, parameters, available_memory())
-    with second_process(folder) as second:
+    with second_process(folder) as second, cluster(parameters):
         found = evaluate(train, test, parameters)
         notes.warn_of(found.warnings)
         notes.refuse_named(found.warnings, parameters.data.refuse)

@@ -38,6 +38,7 @@ TRAIN_SECTION = {
     "seed": 7,
     "threads": 1,
     "portable": False,
+    "cluster": "none",
 }
 ROW = {"species": "Adelie", "island": "Dream", "bill_mm": 39.1, "mass_g": 3750}
 PENGUINS = pa.table(

@@ -1,0 +1,261 @@
+"""A Dask cluster that fits the same bytes as this process would.
+
+The scheduler is the one that DASK_SCHEDULER_ADDRESS names; without it, workers start on this machine and end with the
+run. A worker must have what decides bytes: these versions, these numeric settings, this source. Each is asked at the
+start, and again before its first task, since it may have joined later.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import threading
+import time
+import warnings
+from _thread import interrupt_main
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, Self
+
+from distributed import Client, KilledWorker, LocalCluster, get_worker
+from distributed.comm.core import CommClosedError
+from joblib import _dask, parallel_config
+from packaging.utils import canonicalize_name
+
+from modeling.parallel import Spread
+from record.environment import installed_versions, numeric_variables
+from record.parameters import Parameters, modules_of_classes
+from record.problem import Problem, in_one_line
+
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+SECONDS_TO_CONNECT = 10
+SECONDS_WITHOUT_WORKERS = 60  # in which another may join
+SOURCES = Path(__file__).parent.parent
+MOST_NAMED = 4  # differences of a worker
+
+
+@contextmanager
+def opened(parameters: Parameters) -> Iterator[Spread]:
+    """A cluster whose workers are as this process is, and the way to run something on it.
+
+    Raises:
+        Problem: nobody answers, a worker differs, is killed again and again by the same task, or none is left
+    """
+    settings = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
+    here = Facts.of_classes(modules_of_classes(*settings))
+    address = os.environ.get(ADDRESS)
+    with connected(address) if address else started() as client, watched(client):
+        check_workers(client, here)
+
+        @contextmanager
+        def spread(shared: tuple[Any, ...], done: Callable[[], object]) -> Iterator[None]:
+            with parallel_config(backend=Backend(client, here, shared, done)):
+                yield
+
+        yield spread
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Client]:
+    """A client of a scheduler that runs."""
+    try:
+        client = KeepsCopies(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        way = "start one with `dask scheduler`, or unset the variable to use this machine alone"
+        raise Problem(f"{ADDRESS}: no scheduler answers at '{address}' ({in_one_line(error)}); {way}") from error
+    with client:
+        yield client
+
+
+@contextmanager
+def started() -> Iterator[Client]:
+    """A client of workers on this machine, one for each of its processors, which nobody else can reach."""
+    logs, nothing = logging.CRITICAL, None
+    with (
+        LocalCluster(
+            host="127.0.0.1", threads_per_worker=1, memory_limit=0, dashboard_address=nothing, silence_logs=logs
+        ) as local,
+        KeepsCopies(local, set_as_default=False) as client,
+    ):
+        yield client
+
+
+class KeepsCopies(Client):  # type: ignore[misc]
+    """A client that gives each worker a copy of the data, so that none is lost with one worker."""
+
+    def scatter(self, data: Any, **options: Any) -> Any:
+        """Send data to all workers; a name by its content would have to be computed, and is not needed."""
+        return super().scatter(data, **options | {"broadcast": True, "hash": False})
+
+
+# ── what decides bytes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides the bytes of a model in this process, by name, for a fit with some packages and modules."""
+
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    values: dict[str, str]
+
+    @classmethod
+    def of_classes(cls, modules: set[str]) -> Self:
+        """Those for a fit with classes of some modules."""
+        known = metadata.packages_distributions()
+        behind = ["distributed", "scikit-learn", "joblib", "pandas", "pyarrow"]
+        behind += [name for module in modules for name in known.get(module, [])]
+        packages, named = tuple(installed_versions(behind)), tuple(sorted(modules))
+        return cls(packages, named, facts(packages, named))
+
+    def differences(self, found: dict[str, str]) -> str:
+        """What a worker has otherwise, in one line; empty for nothing."""
+        names = [*self.values, *(found.keys() - self.values.keys())]
+        named = [
+            f"{name} is {found.get(name, 'not set')} instead of {self.values.get(name, 'not set')}"
+            for name in names
+            if found.get(name) != self.values.get(name)
+        ]
+        more = [f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+        return ", ".join([*named[:MOST_NAMED], *more])
+
+
+@cache  # since a worker keeps the code that it has loaded
+def facts(packages: tuple[str, ...], modules: tuple[str, ...]) -> dict[str, str]:
+    """What decides bytes in this process, by name."""
+    installed: dict[str, str] = {
+        canonicalize_name(found.name): found.version for found in metadata.distributions() if found.name
+    }
+    return {
+        "Python": platform.python_version(),
+        "system": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
+        "src/": source(),
+        **{f"module {name}": "there" if util.find_spec(name) else "missing" for name in modules},
+        **{name: installed.get(name, "missing") for name in packages},
+        **settings_of_this_process(),
+    }
+
+
+@cache
+def source() -> str:
+    """The hash of this repository's code, shortened."""
+    files = sorted(SOURCES.rglob("*.py"))
+    content = b"".join(f"{file.relative_to(SOURCES).as_posix()}\0".encode() + file.read_bytes() for file in files)
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def settings_of_this_process() -> dict[str, str]:
+    """The numeric settings, but for one that Dask sets for a library that nothing here uses."""
+    return {name: value for name, value in numeric_variables().items() if name != "MKL_NUM_THREADS"}
+
+
+def check_workers(client: Client, here: Facts) -> None:
+    """Wait for a worker, and ask all that there are what decides bytes."""
+    address = client.scheduler.address
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+    except TimeoutError:
+        raise Problem(f"the scheduler at {address} has no worker", how_to_start(address)) from None
+    found = client.run(facts, here.packages, here.modules, on_error="return")
+    lines = {
+        worker: in_one_line(said) if isinstance(said, Exception) else here.differences(said)
+        for worker, said in found.items()
+    }
+    if wrong := [f"worker {worker}: {line}" for worker, line in sorted(lines.items()) if line]:
+        raise Problem(*wrong, how_to_start(address))
+
+
+def how_to_start(address: str) -> str:
+    """The command that starts a worker which makes the same bytes."""
+    settings = shlex.join(f"{name}={value}" for name, value in settings_of_this_process().items())
+    command = f"env PYTHONPATH=src {settings} dask worker {address} --nthreads 1"
+    return f"start workers in this folder of this commit, in an environment with the same packages: {command}"
+
+
+# ── how joblib's tasks get there ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Backend(_dask.DaskDistributedBackend):  # type: ignore[misc]
+    """Joblib's own, but what is in a task runs as it would here, one after another, and its warnings come back."""
+
+    def __init__(self, client: Client, here: Facts, shared: tuple[Any, ...], done: Callable[[], object]) -> None:
+        super().__init__(client=client, scatter=list(shared))
+        self.here, self.done = here, done
+
+    async def _to_func_args(self, func: Any) -> tuple["Batch", list[Any]]:
+        _, tasks = await super()._to_func_args(func)
+        return Batch(tasks, self.here), tasks
+
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """The results of a batch, once its warnings are given again."""
+        results, caught = super().retrieve_result_callback(out)
+        for warning in caught:
+            warnings.warn(warning, stacklevel=1)
+        self.done()
+        return results
+
+
+class Batch(_dask.Batch):  # type: ignore[misc]
+    """Some calls that a worker makes, if it would make them as this process does."""
+
+    def __init__(self, tasks: list[Any], here: Facts) -> None:
+        super().__init__(tasks)
+        self.here = here
+
+    def __call__(self, tasks: list[Any]) -> tuple[list[Any], list[Warning | str]]:
+        """What the calls return, and their warnings."""
+        if differences := self.here.differences(facts(self.here.packages, self.here.modules)):
+            worker = get_worker()
+            raise Problem(f"worker {worker.address}: {differences}", "stop it, and run again")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            results = [function(*arguments, **named) for function, arguments, named in tasks]
+        return results, [warning.message for warning in caught]
+
+
+# ── what can go wrong ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def watched(client: Client) -> Iterator[None]:
+    """End the block with a sentence when the scheduler is gone, no worker is left, or one task kills them all."""
+    address, ended, none_left = client.scheduler.address, threading.Event(), threading.Event()
+
+    def watch() -> None:
+        last = time.monotonic()
+        while not ended.wait(1):
+            if has_workers(client):
+                last = time.monotonic()
+            elif time.monotonic() - last > SECONDS_WITHOUT_WORKERS:
+                none_left.set()
+                interrupt_main()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    way = "see to the workers and run again, or set train.cluster: none"
+    try:
+        yield
+    except KeyboardInterrupt:
+        if none_left.is_set():
+            raise Problem(f"no worker has been left at {address} for {SECONDS_WITHOUT_WORKERS} s; {way}") from None
+        raise
+    except KilledWorker as error:
+        raise Problem(f"{in_one_line(error)} {way}") from error
+    except (CancelledError, CommClosedError) as error:
+        raise Problem(f"the cluster at {address} lost what it worked on ({in_one_line(error)}); {way}") from error
+    finally:
+        ended.set()
+
+
+def has_workers(client: Client) -> bool:
+    """Whether the scheduler answers and has workers."""
+    try:
+        return bool(client.ncores())
+    except (OSError, ValueError):
+        return False
