@@ -5,9 +5,11 @@ run. A worker must have what decides bytes: these versions, these numeric settin
 start, and again before its first task, since it may have joined later.
 """
 
+import asyncio
 import hashlib
 import logging
 import os
+import pickle
 import platform
 import shlex
 import threading
@@ -23,10 +25,12 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Self
 
-from distributed import Client, KilledWorker, LocalCluster, get_worker
+import cloudpickle
+from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.comm.core import CommClosedError
 from joblib import _dask, parallel_config
 from packaging.utils import canonicalize_name
+from threadpoolctl import threadpool_limits
 
 from modeling.parallel import Spread
 from record.environment import installed_versions, numeric_variables
@@ -47,9 +51,7 @@ def opened(parameters: Parameters) -> Iterator[Spread]:
     Raises:
         Problem: nobody answers, a worker differs, is killed again and again by the same task, or none is left
     """
-    settings = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
-    here = Facts.of_classes(modules_of_classes(*settings))
-    address = os.environ.get(ADDRESS)
+    here, address = Facts.of(parameters), os.environ.get(ADDRESS)
     with connected(address) if address else started() as client, watched(client):
         check_workers(client, here)
 
@@ -91,7 +93,8 @@ class KeepsCopies(Client):  # type: ignore[misc]
 
     def scatter(self, data: Any, **options: Any) -> Any:
         """Send data to all workers; a name by its content would have to be computed, and is not needed."""
-        return super().scatter(data, **options | {"broadcast": True, "hash": False})
+        values = [Packed(value) for value in data] if isinstance(data, list) else Packed(data)
+        return super().scatter(values, **options | {"broadcast": True, "hash": False})
 
 
 # ── what decides bytes ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,18 +104,21 @@ class KeepsCopies(Client):  # type: ignore[misc]
 class Facts:
     """What decides the bytes of a model in this process, by name, for a fit with some packages and modules."""
 
+    threads: int
     packages: tuple[str, ...]
     modules: tuple[str, ...]
     values: dict[str, str]
 
     @classmethod
-    def of_classes(cls, modules: set[str]) -> Self:
-        """Those for a fit with classes of some modules."""
+    def of(cls, parameters: Parameters) -> Self:
+        """Those for a fit with some parameters."""
+        train = parameters.train.model_dump(by_alias=True)
+        modules = modules_of_classes(parameters.estimator.model_dump(by_alias=True), train["features"])
         known = metadata.packages_distributions()
         behind = ["distributed", "scikit-learn", "joblib", "pandas", "pyarrow"]
         behind += [name for module in modules for name in known.get(module, [])]
         packages, named = tuple(installed_versions(behind)), tuple(sorted(modules))
-        return cls(packages, named, facts(packages, named))
+        return cls(parameters.train.threads, packages, named, facts(packages, named))
 
     def differences(self, found: dict[str, str]) -> str:
         """What a worker has otherwise, in one line; empty for nothing."""
@@ -156,8 +162,13 @@ def settings_of_this_process() -> dict[str, str]:
 
 
 def check_workers(client: Client, here: Facts) -> None:
-    """Wait for a worker, and ask all that there are what decides bytes."""
+    """Wait for a worker, and ask all that there are what decides bytes; the scheduler must be able to read tasks."""
     address = client.scheduler.address
+    try:
+        client.run_on_scheduler(facts, here.packages, here.modules)
+    except ImportError as error:
+        way = "start it in this folder, in an environment with the same packages: env PYTHONPATH=src dask scheduler"
+        raise Problem(f"the scheduler at {address}: {in_one_line(error)}; {way}") from error
     try:
         client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
     except TimeoutError:
@@ -190,15 +201,32 @@ class Backend(_dask.DaskDistributedBackend):  # type: ignore[misc]
 
     async def _to_func_args(self, func: Any) -> tuple["Batch", list[Any]]:
         _, tasks = await super()._to_func_args(func)
-        return Batch(tasks, self.here), tasks
+        batch = Batch(tasks, self.here)
+        sent = [(call, [*map(packed, args)], {key: packed(named[key]) for key in named}) for call, args, named in tasks]
+        return batch, sent
+
+    async def _collect(self) -> None:
+        # Joblib's own does not tell of a batch that failed outside of its calls, and would be waited for forever.
+        while self._continue:
+            async for future, result in self.waiting_futures:
+                del self._results[future]
+                self._callbacks.pop(future)(result if future.status == "finished" else failure_of(future, result))
+            await asyncio.sleep(0.01)
 
     def retrieve_result_callback(self, out: Any) -> Any:
         """The results of a batch, once its warnings are given again."""
-        results, caught = super().retrieve_result_callback(out)
+        if isinstance(out, Exception):
+            raise out
+        results, caught = super().retrieve_result_callback(out).value()
         for warning in caught:
             warnings.warn(warning, stacklevel=1)
         self.done()
         return results
+
+
+def failure_of(future: Future, result: Any) -> Exception:
+    """Why a task has no result: what went wrong around it, or that it was given up."""
+    return result[1] if future.status == "error" else CancelledError(future.key)
 
 
 class Batch(_dask.Batch):  # type: ignore[misc]
@@ -208,15 +236,49 @@ class Batch(_dask.Batch):  # type: ignore[misc]
         super().__init__(tasks)
         self.here = here
 
-    def __call__(self, tasks: list[Any]) -> tuple[list[Any], list[Warning | str]]:
+    def __call__(self, tasks: list[Any]) -> "Packed":
         """What the calls return, and their warnings."""
         if differences := self.here.differences(facts(self.here.packages, self.here.modules)):
             worker = get_worker()
             raise Problem(f"worker {worker.address}: {differences}", "stop it, and run again")
-        with warnings.catch_warnings(record=True) as caught:
+        with threadpool_limits(self.here.threads), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            results = [function(*arguments, **named) for function, arguments, named in tasks]
-        return results, [warning.message for warning in caught]
+            unpacked = Unpacked()
+            results = [
+                call(*map(unpacked, arguments), **{name: unpacked(value) for name, value in named.items()})
+                for call, arguments, named in tasks
+            ]
+        return Packed((results, [warning.message for warning in caught]))
+
+
+class Packed:
+    """A value as bytes. Sent by itself, an array could begin at any address, and sums over it end otherwise."""
+
+    def __init__(self, value: Any) -> None:
+        self.content = cloudpickle.dumps(value)
+
+    def __sizeof__(self) -> int:
+        """What a worker counts as its memory."""
+        return len(self.content)
+
+    def value(self) -> Any:
+        """The value, whose arrays begin where those of this process would."""
+        return pickle.loads(self.content)  # noqa: S301 - what Dask sends is unpickled anyway
+
+
+def packed(value: Any) -> Any:
+    """A value as it is sent; one that was sent before as a reference to it."""
+    return value if isinstance(value, Future) else Packed(value)
+
+
+class Unpacked(dict[int, Any]):
+    """The values of what was sent, each made once for the calls of a batch."""
+
+    def __call__(self, sent: Packed) -> Any:
+        """The value."""
+        if id(sent) not in self:
+            self[id(sent)] = sent.value()
+        return self[id(sent)]
 
 
 # ── what can go wrong ──────────────────────────────────────────────────────────────────────────────────────────────
