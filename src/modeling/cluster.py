@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import cloudpickle
+import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.comm.core import CommClosedError
 from joblib import _dask, parallel_config
@@ -52,7 +53,8 @@ def opened(parameters: Parameters) -> Iterator[Spread]:
         Problem: nobody answers, a worker differs, is killed again and again by the same task, or none is left
     """
     here, address = Facts.of(parameters), os.environ.get(ADDRESS)
-    with connected(address) if address else started() as client, watched(client):
+    large = dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PiB"})  # data are in the graph
+    with large, connected(address) if address else started() as client, watched(client):
         check_workers(client, here)
 
         @contextmanager
@@ -67,7 +69,7 @@ def opened(parameters: Parameters) -> Iterator[Spread]:
 def connected(address: str) -> Iterator[Client]:
     """A client of a scheduler that runs."""
     try:
-        client = KeepsCopies(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        client = RemakesData(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         way = "start one with `dask scheduler`, or unset the variable to use this machine alone"
         raise Problem(f"{ADDRESS}: no scheduler answers at '{address}' ({in_one_line(error)}); {way}") from error
@@ -83,18 +85,26 @@ def started() -> Iterator[Client]:
         LocalCluster(
             host="127.0.0.1", threads_per_worker=1, memory_limit=0, dashboard_address=nothing, silence_logs=logs
         ) as local,
-        KeepsCopies(local, set_as_default=False) as client,
+        RemakesData(local, set_as_default=False) as client,
     ):
         yield client
 
 
-class KeepsCopies(Client):  # type: ignore[misc]
-    """A client that gives each worker a copy of the data, so that none is lost with one worker."""
+class RemakesData(Client):  # type: ignore[misc]
+    """A client whose data are tasks: what a dead worker held is made again on another, from the scheduler's copy."""
 
-    def scatter(self, data: Any, **options: Any) -> Any:
-        """Send data to all workers; a name by its content would have to be computed, and is not needed."""
-        values = [Packed(value) for value in data] if isinstance(data, list) else Packed(data)
-        return super().scatter(values, **options | {"broadcast": True, "hash": False})
+    def scatter(self, data: Any, *, asynchronous: bool = False, **_: Any) -> Any:
+        """References to data, or in a coroutine, as joblib asks for it, one reference."""
+        return self.scatter_one(data) if asynchronous else [self.submit(same, Packed(v), pure=False) for v in data]
+
+    async def scatter_one(self, data: Any) -> Future:
+        """A reference to data."""
+        return self.submit(same, Packed(data), pure=False)
+
+
+def same(sent: "Packed") -> "Packed":
+    """What a worker makes of what was sent."""
+    return sent
 
 
 # ── what decides bytes ─────────────────────────────────────────────────────────────────────────────────────────────
