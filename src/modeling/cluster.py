@@ -209,6 +209,10 @@ class Backend(_dask.DaskDistributedBackend):  # type: ignore[misc]
         super().__init__(client=client, scatter=list(shared))
         self.here, self.done = here, done
 
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """How many tasks run at once; never one, which joblib would run in this process."""
+        return max(2, super().effective_n_jobs(n_jobs))
+
     async def _to_func_args(self, func: Any) -> tuple["Batch", list[Any]]:
         _, tasks = await super()._to_func_args(func)
         batch = Batch(tasks, self.here)
@@ -304,7 +308,7 @@ def watched(client: Client) -> Iterator[None]:
         while not ended.wait(1):
             if has_workers(client):
                 last = time.monotonic()
-            elif time.monotonic() - last > SECONDS_WITHOUT_WORKERS:
+            elif time.monotonic() - last > SECONDS_WITHOUT_WORKERS and not ended.is_set():
                 none_left.set()
                 interrupt_main()
                 return
