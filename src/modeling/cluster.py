@@ -211,7 +211,8 @@ class Backend(_dask.DaskDistributedBackend):  # type: ignore[misc]
 
     def effective_n_jobs(self, n_jobs: int) -> int:
         """How many tasks run at once; never one, which joblib would run in this process."""
-        return max(2, super().effective_n_jobs(n_jobs))
+        cores: int = super().effective_n_jobs(n_jobs)
+        return max(2, cores)
 
     async def _to_func_args(self, func: Any) -> tuple["Batch", list[Any]]:
         _, tasks = await super()._to_func_args(func)
