@@ -42,6 +42,8 @@ ADDRESS = "DASK_SCHEDULER_ADDRESS"
 SECONDS_TO_CONNECT = 10
 SECONDS_WITHOUT_WORKERS = 60  # in which another may join
 SOURCES = Path(__file__).parent.parent
+# By Dask for a library that nothing here uses, and by scikit-learn when it is imported.
+SET_LATER = {"MKL_NUM_THREADS", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
 MOST_NAMED = 4  # differences of a worker
 
 
@@ -167,8 +169,8 @@ def source() -> str:
 
 
 def settings_of_this_process() -> dict[str, str]:
-    """The numeric settings, but for one that Dask sets for a library that nothing here uses."""
-    return {name: value for name, value in numeric_variables().items() if name != "MKL_NUM_THREADS"}
+    """The numeric settings that a process was started with."""
+    return {name: value for name, value in numeric_variables().items() if name not in SET_LATER}
 
 
 def check_workers(client: Client, here: Facts) -> None:
