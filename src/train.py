@@ -34,7 +34,7 @@ def numeric_settings(threads: int, portable: bool) -> dict[str, str]:
     settings = {
         "OMP_NUM_THREADS": str(threads),  # HistGradientBoosting stores the number, reductions depend on it
         "OPENBLAS_NUM_THREADS": str(threads),  # the order of sums in matrix products
-        "PYTHONHASHSEED": "0",  # the order of sets
+        "PYTHONHASHSEED": "6640",  # the order of sets; this one since Dask starts its workers with it instead of 0
     }
     if portable and platform.machine() in {"x86_64", "AMD64"}:
         # Kernels differ by processor. Nehalem's are in every build and ran all estimators that were tried;
@@ -100,13 +100,14 @@ def main() -> None:
     parameters = read_parameters()
     settings = numeric_settings(parameters.train.threads, parameters.train.portable)
     start_with(settings)
-    import joblib
     import pandas as pd
 
     from modeling.determinism import difference, second_process
+    from modeling.dumping import dump
     from modeling.estimator import describe, distributions
     from modeling.evaluation import evaluate
     from modeling.features import check_memory
+    from modeling.parallel import cluster
     from modeling.table import read_table
     from modeling.unpickling import check_loads, libraries_in
     from record import notes
@@ -116,7 +117,7 @@ def main() -> None:
     readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
     train, test = (read_table(path) for path in tables.values())
     check_memory(train, parameters, available_memory())
-    with second_process(folder) as second:
+    with second_process(folder) as second, cluster(parameters):
         found = evaluate(train, test, parameters)
         notes.warn_of(found.warnings)
         notes.refuse_named(found.warnings, parameters.data.refuse)
@@ -136,7 +137,7 @@ def main() -> None:
 
     asked = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
     with replacing(notes.CANDIDATE / notes.MODEL) as part:
-        joblib.dump(found.model, part)
+        dump(found.model, part)
         check_loads(part.read_bytes(), libraries_in(*asked))
     description.write(notes.CANDIDATE / notes.DESCRIPTION)
     keep_only(notes.CANDIDATE, {notes.MODEL, notes.DESCRIPTION})

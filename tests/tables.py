@@ -7,11 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pyarrow as pa
 from manifests import document
 from projects import VERSION
 
+from modeling.dumping import dump_into
 from modeling.estimator import describe, fit_pipeline
 from modeling.reading import DEFAULTS
 from record.checksums import digest, format_sums
@@ -38,6 +38,7 @@ TRAIN_SECTION = {
     "seed": 7,
     "threads": 1,
     "portable": False,
+    "cluster": "none",
 }
 ROW = {"species": "Adelie", "island": "Dream", "bill_mm": 39.1, "mass_g": 3750}
 PENGUINS = pa.table(
@@ -71,7 +72,7 @@ def make_parameters(
 
 def dumped(model: object) -> bytes:
     content = BytesIO()
-    joblib.dump(model, content)
+    dump_into(content, model)
     return content.getvalue()
 
 

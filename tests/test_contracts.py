@@ -25,6 +25,7 @@ PIPELINE = YAML(typ="safe").load((CHECKOUT / "dvc.yaml").read_text())
 STAGES = ["package", "prepare", "train"]  # not those of the user's own
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)|src=\"(?!\w+:)([^\"]+)\"")  # to a file
 NUMERIC = {"joblib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "threadpoolctl"}
+CLUSTER = {"cloudpickle", "dask", "distributed"}  # which requirements-cluster.in names, and one module imports
 DISTRIBUTIONS = metadata.packages_distributions()
 
 
@@ -71,7 +72,7 @@ def test_dvc_yaml_names_exactly_the_modules_that_a_stage_imports(stage: str) -> 
     assert ("own.features" in own) == (stage == "train")  # which imports what params.yaml names
 
 
-@pytest.mark.parametrize(("stage", "most"), [("train", 17), ("package", 11)])
+@pytest.mark.parametrize(("stage", "most"), [("train", 20), ("package", 11)])
 def test_a_stage_imports_few_modules_of_ours(stage: str, most: int) -> None:
     assert len(closure(stage)) <= most
 
@@ -198,7 +199,7 @@ def test_each_verb_ends_its_help_with_an_example_and_is_in_the_readme(verb: str)
 
 
 @pytest.mark.usefixtures("template")
-@pytest.mark.parametrize("name", ["requirements.in", "requirements-dev.in", "requirements-remotes.in"])
+@pytest.mark.parametrize("name", [f"requirements{kind}.in" for kind in ("", "-cluster", "-dev", "-remotes")])
 def test_each_requirement_says_why_it_is_there(name: str) -> None:
     lines = [line for line in (CHECKOUT / name).read_text().splitlines() if line and line[0] not in "#-"]
 
@@ -208,14 +209,19 @@ def test_each_requirement_says_why_it_is_there(name: str) -> None:
 
 @pytest.mark.usefixtures("template")
 def test_the_direct_requirements_are_what_the_code_imports_and_the_two_commands() -> None:
-    names = third_party(*MODULES) - {"pydantic_core", "dvc_data"}  # parts of pydantic and of DVC
-    imported = {canonicalize_name(DISTRIBUTIONS[name][0]) for name in names}
-    wanted = re.findall(r"^[\w.-]+", (CHECKOUT / "requirements.in").read_text(), flags=re.MULTILINE)
+    of_the_cluster = third_party("modeling.cluster") & CLUSTER
+    others = third_party(*MODULES) - {"pydantic_core", "dvc_data"} - CLUSTER
+    imported = {canonicalize_name(DISTRIBUTIONS[name][0]) for name in others}
+    wanted, cluster = (
+        {*re.findall(r"^[\w.]+[\w.-]*", (CHECKOUT / f"requirements{kind}.in").read_text(), flags=re.MULTILINE)}
+        for kind in ("", "-cluster")
+    )
 
     assert {canonicalize_name(name) for name in wanted} == imported | {"dvc", "gto"}
+    assert cluster == of_the_cluster == CLUSTER
 
 
-@pytest.mark.parametrize("other", ["dev", "remotes"])
+@pytest.mark.parametrize("other", ["cluster", "dev", "remotes"])
 def test_the_lock_files_pin_the_same_versions_and_all_that_is_required(other: str) -> None:
     ours, theirs = (
         environment.pinned((CHECKOUT / f"requirements{more}.txt").read_text()) for more in ("", f"-{other}")

@@ -18,10 +18,10 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
 
+from modeling.dumping import dump_into
 from modeling.estimator import fit_pipeline
 from modeling.evaluation import evenly
 from modeling.table import read_table
@@ -81,7 +81,7 @@ def sample_of(train: pa.Table, data: Data) -> pa.Table:
 
 def _sha256(value: Any) -> str:
     content = BytesIO()
-    joblib.dump(value, content)
+    dump_into(content, value)
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 

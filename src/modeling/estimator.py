@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from modeling.features import build_preprocessing, with_own_features
+from modeling.parallel import spread
 from modeling.table import feature_names, features_and_target, kinds_of
 from record.notes import Feature, Fitted, Step
 from record.parameters import Data, Estimator, Kind, Parameters, modules_of_classes
@@ -34,7 +35,8 @@ def fit_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
 
 def fitted(pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray) -> Pipeline:
     """The Pipeline fitted on rows; of a search, the best estimator is kept, since the search stores timings."""
-    pipeline.fit(features, target)
+    with spread("fit"):
+        pipeline.fit(features, target)
     best = getattr(pipeline["model"], "best_estimator_", pipeline["model"])
     return Pipeline([*pipeline.steps[:-1], ("model", best)])
 

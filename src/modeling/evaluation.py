@@ -27,12 +27,13 @@ from threadpoolctl import threadpool_limits
 
 from modeling.estimator import build_pipeline, fitted
 from modeling.features import encoded_columns
+from modeling.parallel import each
 from modeling.score_pitfalls import Scores, score_pitfalls
 from modeling.split import Folds, folds_of
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
-from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, progress, refuse_if, say
+from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
 
 Rows = list[dict[str, Any]]
 Features = pd.DataFrame | np.ndarray  # raw, or encoded
@@ -214,11 +215,17 @@ def cross_validate(
     pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, folds: Folds, main: Scorer
 ) -> list[float]:
     """The main score on each fold."""
-    scores = []
-    for fit_rows, score_rows in progress(folds, "cross-validation", " folds", len(folds), at_once=True):
-        model = clone(pipeline).fit(features.iloc[fit_rows], target[fit_rows])
-        scores.append(main(model, features.iloc[score_rows], target[score_rows]))
-    return scores
+    shared = pipeline, features, target, main
+    return each(fold_score, shared, ((rows,) for rows in folds), "cross-validation", " folds", len(folds))
+
+
+def fold_score(
+    pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, main: Scorer, rows: tuple[np.ndarray, np.ndarray]
+) -> float:
+    """The main score on some rows of what is fitted on others."""
+    fit_rows, score_rows = rows
+    model = clone(pipeline).fit(features.iloc[fit_rows], target[fit_rows])
+    return main(model, features.iloc[score_rows], target[score_rows])
 
 
 def fit_baseline(features: pd.DataFrame, target: np.ndarray, task: str) -> Pipeline:
@@ -338,15 +345,28 @@ def importance_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray,
     rows = np.asarray(evenly(len(features), IMPORTANCE_ROWS))
     encoded, truth, estimator = model[:-1].transform(features.iloc[rows]), target[rows], model[-1:]
     whole, random = main(estimator, encoded, truth), np.random.default_rng(seed)
+    columns_of = encoded_columns(model["preprocess"])
+    orders = ([random.permutation(len(rows)) for _ in range(IMPORTANCE_REPEATS)] for _ in columns_of)
+    own = (((columns, some),) for columns, some in zip(columns_of.values(), orders, strict=True))
+    shared = estimator, encoded, truth, main
+    scores = each(shuffled_scores, shared, own, "importance", " columns", len(columns_of))
     found = []
-    for name, columns in encoded_columns(model["preprocess"]).items():
-        kept, falls = encoded[:, columns].copy(), []
-        for _ in range(IMPORTANCE_REPEATS):
-            encoded[:, columns] = kept[random.permutation(len(rows))]
-            falls.append(whole - main(estimator, encoded, truth))
-        encoded[:, columns] = kept
+    for name, shuffled in zip(columns_of, scores, strict=True):
+        falls = [whole - score for score in shuffled]
         found.append({"feature": name, "importance": statistics.fmean(falls), "spread": statistics.pstdev(falls)})
     return sorted(found, key=lambda row: -row["importance"])
+
+
+def shuffled_scores(
+    estimator: Pipeline, encoded: np.ndarray, truth: np.ndarray, main: Scorer, own: tuple[slice, list[np.ndarray]]
+) -> list[float]:
+    """The main score after some columns were shuffled, for each order of their rows."""
+    columns, orders = own
+    shuffled, scores = encoded.copy(), []
+    for order in orders:
+        shuffled[:, columns] = encoded[order, columns]
+        scores.append(main(estimator, shuffled, truth))
+    return scores
 
 
 def evenly(count: int, most: int) -> list[int]:

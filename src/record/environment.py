@@ -115,7 +115,7 @@ def start_with(settings: Mapping[str, str]) -> None:
     They may come from a package that nobody has verified yet, so no other variable than a known one is ever set.
     """
     refuse_if(f"{name}: is not a numeric setting, so it is not set" for name in settings if name not in PINS)
-    found = {name: value for name, value in os.environ.items() if _is_numeric(name)}
+    found = numeric_variables()
     if settings == found:
         return
     if STARTED_AGAIN in os.environ:
@@ -127,6 +127,11 @@ def start_with(settings: Mapping[str, str]) -> None:
     if os.name == "nt":  # there, exec returns to the caller while the new process still runs
         sys.exit(subprocess.run(command, env=environment, check=False).returncode)
     os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def numeric_variables() -> dict[str, str]:
+    """The environment variables of this process that decide how numbers are computed."""
+    return {name: value for name, value in sorted(os.environ.items()) if _is_numeric(name)}
 
 
 def _is_numeric(name: str) -> bool:

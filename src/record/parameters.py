@@ -144,6 +144,7 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: Annotated[int, Field(ge=1)]
     portable: bool
+    cluster: Literal["none", "dask"]
 
 
 class Package(Section):

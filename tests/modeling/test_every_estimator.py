@@ -1,10 +1,8 @@
-"""Every estimator of scikit-learn is loaded again by the hardened reader, and answers as before."""
+"""Every estimator of scikit-learn is loaded again by the hardened reader, answers as before and is dumped as before."""
 
 import warnings
-from io import BytesIO
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
@@ -13,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import _construct_instances
+from tables import dumped
 
 from modeling.unpickling import unpickle
 
@@ -27,6 +26,8 @@ METHODS = ("predict", "transform", "predict_proba", "decision_function", "score_
 LABELS = [CLASSES, [[0, 1], [2]] * 30]  # of what takes targets alone
 RANDOM_ANSWERS = {"BernoulliRBM", "DummyClassifier"}  # drawn anew at each call
 ESTIMATORS = dict(all_estimators())
+# Searches keep arrays that hide values; a sparse matrix keeps what was found out about it.
+NOT_BY_VALUE = {name for name in ESTIMATORS if name.endswith("SearchCV")} | {"SpectralEmbedding"}
 
 
 def made(name: str) -> BaseEstimator:
@@ -65,10 +66,11 @@ def test_an_estimator_loads_again_and_answers_as_before(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         estimator, table = fitted(name)
-        content = BytesIO()
-        joblib.dump(estimator, content)
-        expected, found = (answers(one, table) for one in (estimator, unpickle(content.getvalue())))
+        content = dumped(estimator)
+        loaded = unpickle(content)
+        expected, found = (answers(one, table) for one in (estimator, unpickle(content)))
 
     assert expected.keys() == found.keys()
+    assert (dumped(loaded) == content) == (name not in NOT_BY_VALUE)
     for method in expected.keys() if name not in RANDOM_ANSWERS else ():
         np.testing.assert_allclose(found[method], expected[method], rtol=1e-9, atol=1e-9)
