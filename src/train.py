@@ -107,6 +107,8 @@ def main() -> None:
     from modeling.estimator import describe, distributions
     from modeling.evaluation import evaluate
     from modeling.features import check_memory
+    from modeling.stored import Stored
+    from modeling.streaming import evaluate_in_batches
     from modeling.table import read_table
     from modeling.unpickling import check_loads, libraries_in
     from record import notes
@@ -114,10 +116,14 @@ def main() -> None:
 
     tables = {"train": folder / notes.TRAIN, "test": folder / notes.TEST}
     readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
-    train, test = (read_table(path) for path in tables.values())
-    check_memory(train, parameters, available_memory())
     with second_process(folder) as second:
-        found = evaluate(train, test, parameters)
+        if parameters.train.stream:
+            train, test = (Stored(path, parameters) for path in tables.values())
+            found = evaluate_in_batches(train, test, parameters)
+        else:
+            train, test = (read_table(path) for path in tables.values())
+            check_memory(train, parameters, available_memory())
+            found = evaluate(train, test, parameters)
         notes.warn_of(found.warnings)
         notes.refuse_named(found.warnings, parameters.data.refuse)
         nondeterminism = difference(second, train, parameters)

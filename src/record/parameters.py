@@ -140,6 +140,10 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: Annotated[int, Field(ge=1)]
     portable: bool
+    stream: bool
+    batch_rows: Annotated[int, Field(ge=1)]
+    order: Literal["shuffled", "table"]
+    passes: Annotated[int, Field(ge=1)]
 
 
 class Package(Section):
