@@ -179,7 +179,8 @@ class Parts:
         self.held_out = np.arange(self.count) + is_time
         self.learns = parts < self.held_out[:, None] if is_time else parts != self.held_out[:, None]
         values = [sample[self.by].take(pa.array(rows)).unique() for _, rows in folds] if self.by else []
-        self.starts = np.array([pc.min(times).as_py() for times in values] if is_time else [])
+        starts = [pc.min(times).as_py() for times in values] if is_time else []
+        self.starts = pa.chunked_array([starts], sample[self.by].type if is_time else None).to_numpy()
         self.groups = {group: k for k, groups in enumerate(values) for group in groups.to_pylist()}
         tenths = min(TENTHS, len(sample) // self.count)
         is_number = parameters.data.task == "regression"

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modeling.table import BATCH, FEW, ROW_GROUP, check_names, normalise, readable, stored_batches
+from modeling.table import BATCH, FEW, ROW_GROUP, check_names, kind_of, normalise, readable, stored_batches
 from record.parameters import Parameters
+from record.problem import Problem
 
 SAMPLE_ROWS = 50_000  # in equal steps; the median of so many is that of all to within 1 % of the ranks
 CLASS_ROWS = 50  # of each class, however rare, that are in the sample
@@ -29,8 +30,12 @@ class Stored:
         self.path, self.parameters = path, parameters
         with readable(path), pq.ParquetFile(path) as parquet:
             self.rows: int = parquet.metadata.num_rows
-            self.column_names: list[str] = parquet.schema_arrow.names
-            check_names(parquet.schema_arrow.empty_table(), path)
+            empty = parquet.schema_arrow.empty_table()
+        check_names(empty, path)
+        self.schema = normalise(empty).schema
+        self.column_names: list[str] = self.schema.names
+        if not self.rows:
+            raise Problem(f"{path}: expected rows, found only column names")
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -75,7 +80,8 @@ class Stored:
         """
         found, target = {*evenly(len(self), SAMPLE_ROWS)}, self.parameters.data.target
         least = max(CLASS_ROWS, self.parameters.train.folds)
-        for name in self.column_names if len(found) < len(self) else ():
+        usable = [field.name for field in self.schema if kind_of(field.type)]
+        for name in usable if len(found) < len(self) else ():
             found |= first_rows(self.chunks(name), max(FEW, self.parameters.train.folds) + 1, 1)
             if name == target and self.parameters.data.task == "classification":
                 found |= first_rows(self.chunks(name), len(self), least)

@@ -8,6 +8,7 @@ rows. What comes out is the same Pipeline of the same classes as without batches
 The models of the folds are learned in the same passes: from each batch, each takes the rows of its parts.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ from modeling.stored import Numbered, Stored, evenly
 from modeling.table import BATCH, features_and_target, to_target, write_table
 from record.notes import TRAIN
 from record.parameters import Parameters
+from record.problem import say
 
 SCORED_ROWS = 1_000_000  # whose predictions are kept for the scores, fewer where there are many classes
 MOST_VALUES = 50_000  # of a category, whose target means are learned: those that come first
@@ -63,6 +65,8 @@ def evaluate_in_batches(train: Stored, test: Stored, parameters: Parameters) -> 
         folds = Folds.of(train, parameters)
         most = SCORED_ROWS * 2 // max(2, folds.counts.shape[1])
         chosen = np.array(evenly(len(test), most))
+        if len(chosen) < len(test):
+            say(f"{len(chosen):,} of {len(test):,} test rows, in equal steps, are scored")
         some = test.take(chosen, [*dict.fromkeys([data.target, *settings.slices])])
         groups, truth = (
             {name: groups_of(name, train.sample, some) for name in settings.slices},
@@ -168,7 +172,11 @@ class Learner:
         self.pipeline, self.classes = pipeline, classes
         for step in self._own():
             frame = step.fit_transform(frame, target)
-        self.features = pipeline["preprocess"].fit(frame, target)
+        if classes is not None and len(np.unique(target)) < len(classes):  # the sample of a fold may lack a rare class
+            target = np.concatenate([classes, target[len(classes) :]])
+        with warnings.catch_warnings():  # of TargetEncoder's own cross-fit, which is not used
+            warnings.filterwarnings("ignore", "The least populated class")
+            self.features = pipeline["preprocess"].fit(frame, target)
         self.center = 0.0 if classes is not None else float(target.mean())
         fitted = self.features.transformers_
         self.scalers = {name: clone(step[-1]) for name, step, _ in fitted if isinstance(step, Pipeline)}
