@@ -29,6 +29,7 @@ from record.problem import Problem
 
 SGD = {"class": "sklearn.linear_model.SGDClassifier", "loss": "log_loss", "average": True}
 REGRESSOR = {"class": "sklearn.linear_model.SGDRegressor", "average": True}
+RATIO = {"class": "own.features.Ratio", "of": "length", "to": "width"}
 SPLITS: list[dict[str, Any]] = [
     {"split": "stratified"},
     {"split": "random"},
@@ -116,7 +117,7 @@ def test_the_features_of_a_table_that_is_its_own_sample_are_those_of_a_fit_at_on
     tmp_path: Path, settings: dict[str, Any], task: str
 ) -> None:
     drop = ["price" if task == "classification" else "size"]
-    parameters = parameters_of(settings, task, data={"drop": drop}, train={"folds": 2})
+    parameters = parameters_of(settings, task, data={"drop": drop}, train={"folds": 2, "features": [RATIO]})
     ours, theirs = (each.model[:-1] for each in (learned(tmp_path, parameters), evaluate(TABLE, OTHERS, parameters)))
     rows, _ = features_and_target(OTHERS, parameters)
 
