@@ -68,11 +68,8 @@ def evaluate_in_batches(train: Stored, test: Stored, parameters: Parameters) -> 
         if len(chosen) < len(test):
             say(f"{len(chosen):,} of {len(test):,} test rows, in equal steps, are scored")
         some = test.take(chosen, [*dict.fromkeys([data.target, *settings.slices])])
-        groups, truth = (
-            {name: groups_of(name, train.sample, some) for name in settings.slices},
-            to_target(some[data.target]),
-        )
-        baseline = folds.baseline(data.task)
+        groups = {name: groups_of(name, train.sample, some) for name in settings.slices}
+        truth, baseline = to_target(some[data.target]), folds.baseline(data.task)
         main = main_scorer(parameters, baseline, np.arange(len(truth))[:, None], truth)
         check_scores(main, baseline, *folds.representatives(train, data.task, data.target))
         *fits, model = learn(train, folds.parts, folds.learns, parameters)

@@ -112,6 +112,16 @@ def test_what_is_learned_in_batches_scores_about_as_what_is_learned_at_once(
     assert [type(step) for _, step in found.model.steps] == [type(step) for _, step in at_once.model.steps]
 
 
+@pytest.mark.parametrize("classes", [["no", "yes"], [False, True], [-1, 2], [1.0, 2.0]])
+def test_classes_of_every_type_are_learned_in_batches(tmp_path: Path, classes: list[Any]) -> None:
+    rows = pa.table({"x": np.arange(400.0) % 2, "size": classes * 200})
+    parameters = make_parameters(SGD, "size", train={"stream": True})
+    found = evaluate_in_batches(kept(tmp_path, rows, parameters), kept(tmp_path, rows, parameters, "test"), parameters)
+
+    assert found.model.classes_.tolist() == classes
+    assert found.metrics["balanced_accuracy"]["test"] == 1
+
+
 @pytest.mark.parametrize(("settings", "task"), [(SGD, "classification"), (REGRESSOR, "regression")])
 def test_the_features_of_a_table_that_is_its_own_sample_are_those_of_a_fit_at_once(
     tmp_path: Path, settings: dict[str, Any], task: str
