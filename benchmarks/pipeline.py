@@ -25,9 +25,8 @@ ROUNDS = {10_000: 5, 1_000_000: 2}
 SETTINGS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def write_table(path: Path, rows: int) -> None:
+def table_of(rows: int, random: np.random.Generator) -> pa.Table:
     """A table of 12 numbers, 4 categories, a boolean and a category of many values, some missing, and two classes."""
-    random = np.random.default_rng(0)
     numbers = random.normal(size=(12, rows))
     columns: dict[str, pa.Array] = {
         f"number_{k}": pa.array(values, mask=random.random(rows) < 0.02) for k, values in enumerate(numbers)
@@ -41,7 +40,7 @@ def write_table(path: Path, rows: int) -> None:
     columns["flag"] = pa.array(random.random(rows) < 0.3)
     chance = 1 / (1 + np.exp(-(effect - effect.mean())))
     columns["outcome"] = pa.array(np.where(random.random(rows) < chance, "yes", "no"))
-    pq.write_table(pa.table(columns), path)
+    return pa.table(columns)
 
 
 def project(folder: Path, rows: int) -> Path:
@@ -49,7 +48,7 @@ def project(folder: Path, rows: int) -> Path:
     clone = folder / "project"
     subprocess.run(["git", "clone", "-q", TOP, clone], check=True)
     path = clone / "data/raw/table_v1.0.0.parquet"
-    write_table(path, rows)
+    pq.write_table(table_of(rows, np.random.default_rng(0)), path)
     yaml = YAML()
     parameters = yaml.load(clone / "params.yaml")
     parameters["data"] |= {"path": "data/raw/table_v1.0.0.parquet", "target": "outcome"}

@@ -83,12 +83,27 @@ def worst_groups(metrics: dict[str, Any]) -> "Iterator[str]":
             yield f"{column}: {name} is least for {worst}: {scored[worst][name]:.3f} ({scored[worst]['rows']} rows)"
 
 
+def opened(train: Path, test: Path, parameters: "Parameters") -> tuple[Any, Any]:
+    """Both parts: in their files where they are learned from in batches, otherwise in memory, if there is enough."""
+    from modeling.features import check_memory, check_rows
+    from modeling.stored import Stored
+    from modeling.table import read_table
+    from record.environment import available_memory
+
+    parts = Stored(train, parameters), Stored(test, parameters)
+    if parameters.train.stream:
+        return parts
+    check_rows(parts[0], parameters, available_memory())
+    table = read_table(train)
+    check_memory(table, parameters, available_memory())
+    return table, read_table(test)
+
+
 def main() -> None:
     """Read the prepared table; write the candidate model with its description, metrics.json and the plots' data."""
     folder = parse_arguments().folder
     from record.environment import (
         REQUIREMENTS,
-        available_memory,
         check_environment,
         installed_versions,
         start_with,
@@ -106,19 +121,17 @@ def main() -> None:
     from modeling.dumping import dump
     from modeling.estimator import describe, distributions
     from modeling.evaluation import evaluate
-    from modeling.features import check_memory
     from modeling.parallel import cluster
-    from modeling.table import read_table
+    from modeling.streaming import evaluate_in_batches
     from modeling.unpickling import check_loads, libraries_in
     from record import notes
     from record.files import keep_only, replacing, to_json, write
 
     tables = {"train": folder / notes.TRAIN, "test": folder / notes.TEST}
     readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
-    train, test = (read_table(path) for path in tables.values())
-    check_memory(train, parameters, available_memory())
+    train, test = opened(tables["train"], tables["test"], parameters)
     with second_process(folder) as second, cluster(parameters):
-        found = evaluate(train, test, parameters)
+        found = (evaluate_in_batches if parameters.train.stream else evaluate)(train, test, parameters)
         notes.warn_of(found.warnings)
         notes.refuse_named(found.warnings, parameters.data.refuse)
         nondeterminism = difference(second, train, parameters)

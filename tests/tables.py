@@ -39,6 +39,10 @@ TRAIN_SECTION = {
     "threads": 1,
     "portable": False,
     "cluster": "none",
+    "stream": False,
+    "batch_rows": 100,
+    "order": "shuffled",
+    "passes": 1,
 }
 ROW = {"species": "Adelie", "island": "Dream", "bill_mm": 39.1, "mass_g": 3750}
 PENGUINS = pa.table(

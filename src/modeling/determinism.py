@@ -23,14 +23,14 @@ import pyarrow as pa
 
 from modeling.dumping import dump_into
 from modeling.estimator import fit_pipeline
-from modeling.evaluation import evenly
+from modeling.stored import CLASS_ROWS, Stored, evenly
+from modeling.streaming import fit_few
 from modeling.table import read_table
 from record.notes import TRAIN
 from record.parameters import Data, Parameters, read_parameters
 from record.problem import run
 
 SAMPLE_ROWS = 1000  # enough to fill every attribute of a model, few enough to cost next to nothing
-CLASS_ROWS = 50  # of each class, however rare, so that the sample can be fitted and searched as the whole can
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def second_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def difference(second: subprocess.Popen[str], train: pa.Table, parameters: Parameters) -> str | None:
+def difference(second: subprocess.Popen[str], train: pa.Table | Stored, parameters: Parameters) -> str | None:
     """Why the model is not deterministic, in a few words; None when both processes made the same bytes."""
     said, complaint = second.communicate()
     if second.returncode != 0:
@@ -60,11 +60,14 @@ def difference(second: subprocess.Popen[str], train: pa.Table, parameters: Param
     return f"{', '.join(attributes or different)} differs from process to process" if different else None
 
 
-def fingerprints(train: pa.Table, parameters: Parameters) -> dict[str, str]:
+def fingerprints(train: pa.Table | Stored, parameters: Parameters) -> dict[str, str]:
     """The SHA-256 of a model that is fitted on a sample, and of each attribute of its steps by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the fit on all rows reports them
-        model = fit_pipeline(sample_of(train, parameters.data), parameters)
+        if isinstance(train, Stored):
+            model = fit_few(sample_of(train.sample, parameters.data), parameters)
+        else:
+            model = fit_pipeline(sample_of(train, parameters.data), parameters)
     parts = {f"{name}.{key}": value for name, step in model.steps for key, value in vars(step).items()}
     return {"model.joblib": _sha256(model), **{name: _sha256(value) for name, value in parts.items()}}
 
@@ -87,8 +90,8 @@ def _sha256(value: Any) -> str:
 
 def main() -> None:
     """What the second process does: print its fingerprints."""
-    train = read_table(Path(sys.argv[1]) / TRAIN)
-    found = fingerprints(train, read_parameters())
+    path, parameters = Path(sys.argv[1]) / TRAIN, read_parameters()
+    found = fingerprints(Stored(path, parameters) if parameters.train.stream else read_table(path), parameters)
     sys.stdout.write(f"\n{json.dumps(found)}\n")  # some libraries, such as LightGBM, print before it what they do
 
 

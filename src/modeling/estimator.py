@@ -3,6 +3,9 @@
 import importlib
 import inspect
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -13,9 +16,11 @@ import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from modeling.features import build_preprocessing, with_own_features
 from modeling.parallel import spread
+from modeling.stored import Stored
 from modeling.table import feature_names, features_and_target, kinds_of
 from record.notes import Feature, Fitted, Step
 from record.parameters import Data, Estimator, Kind, Parameters, modules_of_classes
@@ -43,6 +48,15 @@ def fitted(pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray) -> Pi
 
 def build_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
     """The unfitted Pipeline for a training table: own features, the preprocessing of all, then the estimator."""
+    estimator, own = build_estimator(parameters), own_features(parameters)
+    preprocessing = build_preprocessing(with_own_features(own, table, parameters), parameters)
+    pipeline = Pipeline([*own, ("preprocess", preprocessing), ("model", estimator)])
+    seed(pipeline, parameters.train.seed)
+    return pipeline
+
+
+def build_estimator(parameters: Parameters) -> BaseEstimator:
+    """The unfitted estimator that params.yaml chooses."""
     place = f"params.yaml: estimators.{parameters.train.estimator}"
     section = parameters.estimator
     estimator = build_object(section.class_, section.settings, place)
@@ -50,11 +64,23 @@ def build_pipeline(table: pa.Table, parameters: Parameters) -> Pipeline:
         expected = ", ".join(METHODS)
         raise Problem(f"{place}.class: '{section.class_}' is not an estimator: expected one with {expected}")
     check_task(estimator, parameters.data, place)
-    own = own_features(parameters)
-    preprocessing = build_preprocessing(with_own_features(own, table, parameters), parameters)
-    pipeline = Pipeline([*own, ("preprocess", preprocessing), ("model", estimator)])
-    seed(pipeline, parameters.train.seed)
-    return pipeline
+    if parameters.train.stream and not hasattr(estimator, "partial_fit"):
+        known = ", ".join(learning_in_batches("classifier" if is_classifier(estimator) else "regressor"))
+        expected = f"learns from all rows at once, and train.stream takes one with partial_fit, such as {known}"
+        raise Problem(f"{place}.class: {type(estimator).__name__} {expected}; choose one, or set train.stream: false")
+    return estimator
+
+
+def learning_in_batches(kind: str) -> list[str]:
+    """The names of scikit-learn's estimators that have `partial_fit` and need no other estimator."""
+    from sklearn.utils import all_estimators  # noqa: PLC0415 - it imports all of scikit-learn, for one sentence
+
+    found = [
+        (name, inspect.signature(cls).parameters.values())
+        for name, cls in all_estimators(kind)
+        if hasattr(cls, "partial_fit")
+    ]
+    return [name for name, settings in found if all(p.default is not p.empty for p in settings)]
 
 
 def own_features(parameters: Parameters) -> list[tuple[str, Any]]:
@@ -146,53 +172,69 @@ def seed(estimator: BaseEstimator, value: int) -> None:
     estimator.set_params(**dict.fromkeys(unset, value))
 
 
-def describe(pipeline: Pipeline, train: pa.Table, parameters: Parameters, nondeterminism: str | None) -> Fitted:
+def describe(
+    pipeline: Pipeline, train: pa.Table | Stored, parameters: Parameters, nondeterminism: str | None
+) -> Fitted:
     """What a fitted Pipeline is, for the manifest, and what differed when a second process fitted it."""
-    data, names = parameters.data, feature_names(train, parameters)
-    kinds = kinds_of(train.select(names), data)
+    sample = train.sample if isinstance(train, Stored) else train
+    data, names = parameters.data, feature_names(sample, parameters)
+    kinds = kinds_of(sample.select(names), data)
+    chunks = train.chunks if isinstance(train, Stored) else lambda name: iter([train[name]])
+    shown = tqdm(names, desc="describing", unit=" columns", disable=None if isinstance(train, Stored) else True)
     return Fitted(
         class_=_dotted(pipeline),
         steps=[Step(name=name, class_=_dotted(step)) for name, step in pipeline.steps],
         task=data.task,
         target=data.target,
         classes=pipeline.classes_.tolist() if data.task == "classification" else None,
-        features=[describe_feature(name, train[name], kinds[name]) for name in names],
+        features=[describe_feature(name, partial(chunks, name), kinds[name]) for name in shown],
         deterministic=nondeterminism is None,
         nondeterminism=nondeterminism,
     )
 
 
-def describe_feature(name: str, column: pa.ChunkedArray, kind: Kind) -> Feature:
-    """What training saw of a column: the range of numbers, the values of a category, their counts, what was missing."""
-    ends = pc.min_max(column).as_py() if kind == "number" else {"min": None, "max": None}
-    found = pc.value_counts(column.drop_null()) if kind in {"boolean", "category"} else []
-    is_short = len(found) <= MOST_VALUES
-    counts = {entry["values"].as_py(): entry["counts"].as_py() for entry in (found if is_short else [])}
+def describe_feature(name: str, chunks: Callable[[], Iterator[pa.ChunkedArray]], kind: Kind) -> Feature:
+    """What training saw of a column: the range of numbers, the values of a category, their counts, what was missing.
+
+    The column comes in chunks, as often as it is asked for.
+    """
+    rows, missing, ends, counts = 0, 0, list[float](), Counter[Any]()
+    for chunk in chunks():
+        rows, missing, dtype = rows + len(chunk), missing + chunk.null_count, str(chunk.type)
+        if kind == "number":
+            ends = [end for end in (*ends, *pc.min_max(chunk).as_py().values()) if end is not None]
+            ends = [min(ends), max(ends)] if ends else []
+        elif kind in {"boolean", "category"} and len(counts) <= MOST_VALUES:
+            found = pc.value_counts(chunk.drop_null())
+            counts.update({entry["values"].as_py(): entry["counts"].as_py() for entry in found[: 2 * MOST_VALUES]})
+    is_short = len(counts) <= MOST_VALUES
     values = sorted(counts) if kind == "category" and is_short else None
     listed = [False, True] if kind == "boolean" else values or []
     return Feature(
         name=name,
-        dtype=str(column.type),
-        nullable=column.null_count > 0,
+        dtype=dtype,
+        nullable=missing > 0,
         kind=kind,
-        missing=round(column.null_count / len(column), 6),
-        minimum=None if ends["min"] is None else float(ends["min"]),
-        maximum=None if ends["max"] is None else float(ends["max"]),
+        missing=round(missing / rows, 6),
+        minimum=float(ends[0]) if ends else None,
+        maximum=float(ends[1]) if ends else None,
         values=values,
-        counts=histogram(column) if ends["min"] is not None else [counts.get(value, 0) for value in listed] or None,
+        counts=histogram(chunks(), *ends) if ends else [counts[value] for value in listed] or None,
     )
 
 
-def histogram(column: pa.ChunkedArray) -> list[int]:
+def histogram(chunks: Iterable[pa.ChunkedArray], least: float, greatest: float) -> list[int]:
     """How many rows are in each of `BINS` equal bins from the least to the greatest number.
 
     Nothing but correctly rounded arithmetic decides, so every processor counts the same. Halves are taken since the
     range of finite numbers may not be one.
     """
-    halves = column.drop_null().to_numpy() / 2
-    above, width = halves - halves.min(), (halves.max() - halves.min()) / BINS
-    bins = (above / width).astype(np.int64) if width else np.zeros(len(halves), np.int64)
-    return [int(count) for count in np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)]
+    counts, width = np.zeros(BINS, np.int64), (greatest / 2 - least / 2) / BINS
+    for chunk in chunks:
+        above = chunk.drop_null().to_numpy() / 2 - least / 2
+        bins = (above / width).astype(np.int64) if width else np.zeros(len(above), np.int64)
+        counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
+    return counts.tolist()
 
 
 def distributions(pipeline: Pipeline, parameters: Parameters) -> set[str]:

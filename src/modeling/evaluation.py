@@ -30,6 +30,7 @@ from modeling.features import encoded_columns
 from modeling.parallel import each
 from modeling.score_pitfalls import Scores, score_pitfalls
 from modeling.split import Folds, folds_of
+from modeling.stored import evenly
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
@@ -69,7 +70,7 @@ class Evaluation:
 
 def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluation:
     """Cross-validate on the training part, fit on all of it, and score model and baseline on the test part."""
-    data, settings, task = parameters.data, parameters.train, parameters.data.task
+    settings, task = parameters.train, parameters.data.task
     check_parts(train, test, parameters)
     groups = {name: groups_of(name, train, test) for name in settings.slices}
     with threadpool_limits(settings.threads), warnings_in_one_line():
@@ -81,22 +82,41 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         check_scores(main, baseline, *known, parts)
         folds = cross_validate(pipeline, *known, parts, main)
         model = fitted(pipeline, *known)
-        estimator, encoded = model[-1:], (model[:-1].transform(unseen[0]), unseen[1])  # encoded once for all scores
-        scores = {main.name: main(estimator, *encoded)} | score(estimator, *encoded, task)
-        chance = {main.name: main(baseline, *unseen)} | score(baseline, *unseen, task)
-        plots = {
-            "predictions.csv": prediction_rows(estimator, *encoded, task),
-            "errors.csv": error_rows(estimator, *encoded, task),
-            "importance.csv": importance_rows(model, *unseen, main, settings.seed),
-        }
+        tested = model[-1:], model[:-1].transform(unseen[0]), unseen[1]  # encoded once for all scores
         some = evenly(len(train), TRAINING_ROWS)
-        training = main(model, known[0].iloc[some], known[1][some])
-        scorers = {scorer.name: scorer for scorer in (main, Scorer.named(PLAIN[task]))}.values()
-        slices = {name: slice_scores(estimator, *encoded, of, scorers) for name, of in groups.items()}
-    summary = summarise(main.name, folds, scores, chance) | ({"slices": slices} if slices else {})
-    found = Scores(main.name, scores[main.name], folds, training, chance[main.name])
-    pitfalls = list(score_pitfalls(found, unseen[1].tolist(), data.task))
-    return Evaluation(model, folds, summary, plots, pitfalls)
+        learned = known[0].iloc[some], known[1][some]
+        return assess(Fits(model, baseline, folds, tested, unseen, learned, groups), main, parameters)
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What was fitted on the training part, the main score on each fold, and the rows that are to be scored."""
+
+    model: Pipeline
+    baseline: Pipeline
+    folds: list[float]
+    tested: tuple[Pipeline, np.ndarray, np.ndarray]  # the estimator, test rows as it takes them, and their target
+    unseen: tuple[pd.DataFrame, np.ndarray]  # raw test rows whose columns are shuffled, and their target
+    learned: tuple[pd.DataFrame, np.ndarray]  # raw training rows, and their target
+    groups: dict[str, list[str]]  # for each slice the group of each test row
+
+
+def assess(fits: Fits, main: "Scorer", parameters: Parameters) -> Evaluation:
+    """Score what was fitted, and make the data behind the plots."""
+    task, model, tested = parameters.data.task, fits.model, fits.tested
+    scores = {main.name: main(*tested)} | score(*tested, task)
+    chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
+    plots = {
+        "predictions.csv": prediction_rows(*tested, task),
+        "errors.csv": error_rows(*tested, task),
+        "importance.csv": importance_rows(model, *fits.unseen, main, parameters.train.seed),
+    }
+    training = main(model, *fits.learned)
+    scorers = {scorer.name: scorer for scorer in (main, Scorer.named(PLAIN[task]))}.values()
+    slices = {name: slice_scores(*tested, of, scorers) for name, of in fits.groups.items()}
+    summary = summarise(main.name, fits.folds, scores, chance) | ({"slices": slices} if slices else {})
+    found = Scores(main.name, scores[main.name], fits.folds, training, chance[main.name])
+    return Evaluation(model, fits.folds, summary, plots, list(score_pitfalls(found, tested[2].tolist(), task)))
 
 
 def check_parts(train: pa.Table, test: pa.Table, parameters: Parameters) -> None:
@@ -145,7 +165,7 @@ class Scorer:
         return found
 
 
-def main_scorer(parameters: Parameters, baseline: Pipeline, features: pd.DataFrame, target: np.ndarray) -> Scorer:
+def main_scorer(parameters: Parameters, baseline: Pipeline, features: Features, target: np.ndarray) -> Scorer:
     """The scorer that `train.metric` names, once the baseline has been scored with it.
 
     Raises:
@@ -228,10 +248,10 @@ def fold_score(
     return main(model, features.iloc[score_rows], target[score_rows])
 
 
-def fit_baseline(features: pd.DataFrame, target: np.ndarray, task: str) -> Pipeline:
+def fit_baseline(features: Features, target: np.ndarray, task: str, weights: np.ndarray | None = None) -> Pipeline:
     """A model that ignores the features: it predicts the share of each class, or the mean."""
     dummy = DummyClassifier(strategy="prior") if task == "classification" else DummyRegressor(strategy="mean")
-    return Pipeline([("model", dummy)]).fit(features, target)
+    return Pipeline([("model", dummy)]).fit(features, target, model__sample_weight=weights)
 
 
 def score(model: Pipeline, features: Features, target: np.ndarray, task: str) -> dict[str, float]:
@@ -367,10 +387,3 @@ def shuffled_scores(
         shuffled[:, columns] = encoded[order, columns]
         scores.append(main(estimator, shuffled, truth))
     return scores
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """At most so many of the numbers below `count`, in equal steps, with the first and the last."""
-    if count <= most:
-        return list(range(count))
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]

@@ -24,6 +24,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 
+from modeling.stored import Stored
 from modeling.table import (
     FEW,
     feature_names,
@@ -182,15 +183,27 @@ def _unusual(frame: pd.DataFrame) -> Iterator[str]:
             yield f"column '{name}': expected numbers, text, booleans or dates, and NaN where missing, found {dtype}"
 
 
+def check_rows(train: Stored, parameters: Parameters, available: int) -> None:
+    """Raise a problem, before the table is read, when one number for each value would take more than is available."""
+    least = len(train) * len(feature_names(train, parameters)) * NUMBER * COPIES
+    if least > available:
+        raise Problem(_too_much(len(train), least, available, "at least "))
+
+
 def check_memory(train: pa.Table, parameters: Parameters, available: int) -> None:
     """Raise a problem when the features would take more bytes than are available, with the columns that take most."""
     needed = bytes_by_column(train, parameters)
     if sum(needed.values()) > available:
         most = sorted(needed, key=lambda name: -needed[name])[:SHOWN]
-        takes = f"learning from {len(train):,} rows takes about {sum(needed.values()) / GIB:.1f} GiB of memory"
         columns = ", ".join(f"'{name}' ({needed[name] / GIB:.1f} GiB)" for name in most)
-        ways = "add some to data.drop, learn from fewer rows, or run where there is more"
-        raise Problem(f"{takes}, and {available / GIB:.1f} GiB are available; most for {columns}; {ways}")
+        raise Problem(_too_much(len(train), sum(needed.values()), available, "about ", f"; most for {columns}"))
+
+
+def _too_much(rows: int, needed: int, available: int, how: str, most: str = "") -> str:
+    takes = f"learning from {rows:,} rows takes {how}{needed / GIB:.1f} GiB of memory"
+    ways = "add columns to data.drop, learn from fewer rows, run where there is more"
+    stream = "or set train.stream: true, which learns in batches with estimators such as sgd"
+    return f"{takes}, and {available / GIB:.1f} GiB are available{most}; {ways}, {stream}"
 
 
 def bytes_by_column(train: pa.Table, parameters: Parameters) -> dict[str, int]:

@@ -50,7 +50,7 @@ def spread(name: str) -> Iterator[None]:
         yield
 
 
-def each(
+def each(  # noqa: PLR0913, PLR0917 - the last three are what is shown
     function: Callable[..., Any],
     shared: tuple[Any, ...],
     own: Iterable[tuple[Any, ...]],

@@ -3,6 +3,9 @@
 The seed, the share and the rows decide which rows are the test, and no library's version.
 """
 
+import zlib
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +35,14 @@ def folds_of(train: pa.Table, parameters: Parameters) -> Folds:
     Raises:
         Problem: when there are too few rows, classes, groups or times for so many folds.
     """
+    folds = folds_by_rule(train, parameters)
+    if parameters.data.task == "classification":
+        check_classes(train[parameters.data.target], folds, parameters)
+    return folds
+
+
+def folds_by_rule(train: pa.Table, parameters: Parameters) -> Folds:
+    """The folds, of which one may lack a class to learn from."""
     from sklearn import model_selection  # noqa: PLC0415 - prepare does not need it
 
     by, count = parameters.prepare.split_by, parameters.train.folds
@@ -51,8 +62,6 @@ def folds_of(train: pa.Table, parameters: Parameters) -> Folds:
         }
         kind = kinds[parameters.prepare.split](count, shuffle=True, random_state=parameters.train.seed)
         folds = list(kind.split(strata, strata, groups if by else None))
-    if is_classification:
-        check_classes(train[parameters.data.target], folds, parameters)
     return folds
 
 
@@ -79,12 +88,79 @@ def check_classes(target: pa.ChunkedArray, folds: Folds, parameters: Parameters)
     """Refuse folds of which one would be fitted without a class that it is then asked for."""
     classes, codes = classes_of(target)
     missing = {int(k) for fit, _ in folds for k in np.setdiff1d(codes, codes[fit])}
-    place, way = f"params.yaml: train.folds: {len(folds)} folds", "take fewer folds, or another prepare.split"
-    split = parameters.prepare.split
-    refuse_if(
-        f"{place} by a {split} split leave one without {classes[k].as_py()!r} to learn from; {way}"
-        for k in sorted(missing)
-    )
+    refuse_without([classes[k].as_py() for k in sorted(missing)], parameters)
+
+
+def refuse_without(missing: list[Any], parameters: Parameters) -> None:
+    """Refuse folds that leave one without some classes."""
+    place = f"params.yaml: train.folds: {parameters.train.folds} folds by a {parameters.prepare.split} split"
+    way = "take fewer folds, or another prepare.split"
+    refuse_if(f"{place} leave one without {value!r} to learn from; {way}" for value in missing)
+
+
+class Parts:
+    """Which part of the cross-validation each row is in, for a table that comes in batches, in its order.
+
+    The part does not depend on the size of the batches. A sample decides what takes the whole table: when the times of
+    a fold begin, where the tenths of a numeric target do, and which groups a fold has; a group that the sample lacks is
+    in the part that its hash says. Of a table that is its own sample, the parts by time or group are those of
+    `folds_of`. `learns` says for each fold which parts it learns from, `held_out` on which one it is scored.
+    """
+
+    def __init__(self, sample: pa.Table, parameters: Parameters) -> None:
+        self.parameters, self.count = parameters, parameters.train.folds
+        self.rule, self.by = parameters.prepare.split, parameters.prepare.split_by
+        folds = folds_by_rule(sample, parameters)
+        target, is_time = sample[parameters.data.target], self.rule == "time"
+        parts = np.arange(self.count + is_time)
+        self.held_out = np.arange(self.count) + is_time
+        self.learns = parts < self.held_out[:, None] if is_time else parts != self.held_out[:, None]
+        values = [sample[self.by].take(pa.array(rows)).unique() for _, rows in folds] if self.by else []
+        starts = [pc.min(times).as_py() for times in values] if is_time else []
+        self.starts = pa.chunked_array([starts], sample[self.by].type if is_time else None).to_numpy()
+        self.groups = {group: k for k, groups in enumerate(values) for group in groups.to_pylist()}
+        tenths = min(TENTHS, len(sample) // self.count)
+        is_number = parameters.data.task == "regression"
+        self.cuts = np.quantile(target.to_numpy(), np.arange(1, tenths) / tenths) if is_number else np.empty(0)
+        self.classes = None if is_number else classes_of(target)[0]
+        self.waiting: dict[int, np.ndarray] = {}
+        self.random: dict[int, np.random.Generator] = {}
+
+    def of(self, rows: pa.Table) -> np.ndarray:
+        """The parts of the next rows of the table."""
+        found = np.empty(len(rows), np.min_scalar_type(self.count))
+        match self.rule:
+            case "time":
+                found[:] = np.searchsorted(self.starts, rows[self.by].to_numpy(), side="right")
+            case "group":
+                groups, codes = classes_of(rows[self.by])
+                found[:] = np.array([self._of_group(group) for group in groups.to_pylist()])[codes]
+            case _:
+                strata = self._strata(rows)
+                for stratum in np.unique(strata).tolist():
+                    found[strata == stratum] = self._draw(stratum, int(np.sum(strata == stratum)))
+        return found
+
+    def _of_group(self, group: Any) -> int:
+        return self.groups.get(group, zlib.crc32(repr(group).encode()) % self.count)
+
+    def _strata(self, rows: pa.Table) -> np.ndarray:
+        target = rows[self.parameters.data.target]
+        if self.rule == "random":
+            return np.zeros(len(rows), int)
+        if self.classes is None:
+            return np.asarray(np.searchsorted(self.cuts, target.to_numpy(), side="right"))
+        return np.asarray(pc.index_in(target, value_set=self.classes).to_numpy())
+
+    def _draw(self, stratum: int, count: int) -> np.ndarray:
+        """Parts for the next rows of a stratum: as many rows as there are parts have one each, in random order."""
+        random = self.random.setdefault(stratum, np.random.default_rng([self.parameters.train.seed, stratum]))
+        waiting = self.waiting.get(stratum, np.empty(0, int))
+        blocks = -(-(count - len(waiting)) // self.count)
+        more = random.permuted(np.tile(np.arange(self.count), (max(0, blocks), 1)), axis=1).ravel()
+        waiting = np.concatenate([waiting, more])
+        self.waiting[stratum] = waiting[count:]
+        return waiting[:count]
 
 
 def classes_of(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

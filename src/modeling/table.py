@@ -6,6 +6,7 @@ of seconds. Missing values are nulls.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -72,17 +73,24 @@ def read_table(path: Path) -> pa.Table:
     Raises:
         Problem: when the file is missing, empty, damaged or of another format, or a column's name occurs twice.
     """
+    with readable(path):
+        table = pyarrow.feather.read_table(path) if path.suffix == ".feather" else _read_parquet(path)
+        table.validate(full=True)  # detects text that is not UTF-8
+    check_names(table.column_names, path)
+    return normalise(table)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what hinders reading a Parquet or Feather file into a problem."""
     if not path.is_file():
         raise Problem(f"{path}: not found")
     if path.stat().st_size == 0:
         raise Problem(f"{path}: expected a table, found an empty file")
     try:
-        table = pyarrow.feather.read_table(path) if path.suffix == ".feather" else _read_parquet(path)
-        table.validate(full=True)  # detects text that is not UTF-8
+        yield
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise Problem(f"{path}: not readable as {format_of(path)}: {' '.join(str(error).split())}") from None
-    check_names(table.column_names, path)
-    return normalise(table)
 
 
 def format_of(path: Source) -> str:

@@ -145,6 +145,10 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1)]
     portable: bool
     cluster: Literal["none", "dask"]
+    stream: bool
+    batch_rows: Annotated[int, Field(ge=1)]
+    order: Literal["shuffled", "table"]
+    passes: Annotated[int, Field(ge=1)]
 
 
 class Package(Section):
@@ -265,6 +269,8 @@ def _contradictions(parameters: Parameters) -> Iterator[str]:
     if (split in {"group", "time"}) != (by is not None):
         expected = "null, found" if by else "the column of the groups or times, found"
         yield f"prepare.split_by: for prepare.split: {split}, expected {expected} {by or 'null'}"
+    if parameters.train.stream and parameters.train.cluster != "none":
+        yield "train.cluster: expected none with train.stream: true, which learns on this machine alone"
     if by == parameters.data.target:
         yield f"prepare.split_by: expected another column than the target '{by}'"
     if parameters.data.csv.thousands == parameters.data.csv.decimal:
