@@ -31,7 +31,7 @@ class Stored:
         with readable(path), pq.ParquetFile(path) as parquet:
             self.rows: int = parquet.metadata.num_rows
             empty = parquet.schema_arrow.empty_table()
-        check_names(empty, path)
+        check_names(empty.column_names, path)
         self.schema = normalise(empty).schema
         self.column_names: list[str] = self.schema.names
         if not self.rows:
