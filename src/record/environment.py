@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -81,8 +82,9 @@ def check_environment(path: Path = REQUIREMENTS) -> None:
         raise Problem(f"Python: expected one of {known}, found {platform.python_version()} at {sys.executable}")
     installed: dict[str, str] = {}
     for found in metadata.distributions():  # in the order of sys.path: the first is the one that is imported
-        if found.name:
-            installed.setdefault(canonicalize_name(found.name), found.version)
+        with suppress(FileNotFoundError):  # of what a broken installation left behind
+            if found.name:
+                installed.setdefault(canonicalize_name(found.name), found.version)
     different = [
         f"{path}: pins {name} {version}, installed is {installed.get(name, 'none')}"
         for name, version in sorted(pinned(path.read_text(encoding="utf-8")).items())

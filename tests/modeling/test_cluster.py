@@ -132,7 +132,7 @@ def worker_of(_: int) -> int:
 def test_every_ensemble_and_search_has_the_same_bytes_as_without() -> None:
     with cluster(parameters_for(FOREST)):
         there = [dumped(fit_pipeline(TABLE, parameters_for(settings))) for settings in ENSEMBLES]
-        workers = {*each(worker_of, (), [(k,) for k in range(4)])}
+        workers = {*each(worker_of, (), [(k,) for k in range(4)], "asking", " workers", 4)}
     here = [dumped(fit_pipeline(TABLE, parameters_for(settings))) for settings in ENSEMBLES]
 
     assert len(workers - {os.getpid()}) == 2
@@ -237,7 +237,7 @@ def test_a_worker_that_joins_later_is_asked_too(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
         refused = pytest.raises(Problem, match="OPENBLAS_CORETYPE is Haswell instead of not set")
         with refused, cluster(parameters_for(FOREST)), worker(address, OPENBLAS_CORETYPE="Haswell"):
-            each(worker_of, (), [(k,) for k in range(60)])
+            each(worker_of, (), [(k,) for k in range(60)], "asking", " workers", 60)
 
 
 def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -432,6 +432,13 @@ def fitted() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def shared(value: object) -> bytes:
+    """A file in which what is met again is referred to, as joblib writes it."""
+    content = io.BytesIO()
+    joblib.dump(value, content)
+    return content.getvalue()
+
+
 def multiplied() -> dict[str, bytes]:
     """Little that becomes much: one value made into many, numbers that collide, comparisons without end."""
     tree = DecisionTreeRegressor().fit(ROWS, NUMBERS).tree_
@@ -454,7 +461,7 @@ def multiplied() -> dict[str, bytes]:
     return {
         "one text as many": whole(plain(b"a" * 2_000_000) + b"q\1" + b"0](" + called("builtins:bytearray", b"h\1") * 1000 + b"e"),
         "random numbers without end": whole(name("numpy.random._pickle:__bit_generator_ctor") + b"q\1" + b"0" + name("numpy.random._mt19937:MT19937") + b"\x85q\2" + b"0](" + b"h\1h\2R" * 350_000 + b"e"),
-        "one tree as many": dumped([Copied() for _ in range(600)]),
+        "one tree as many": shared([Copied() for _ in range(600)]),
         "numbers of one hash": whole(b"}(" + b"".join(plain(prime * k) + b"N" for k in range(1, 60_000)) + b"u"),
         "many tuples": whole(b"}(" + pairs + b"u"),
         "a shape of huge numbers": whole(number + b"q\1" + b"0" + ARRAY + b"(" + plain(1) + b"(" + b"h\1" * 60 + b"t" + FLOATS + plain(False) + plain(b"") + b"tb"),
