@@ -7,6 +7,7 @@
     hashing    what verify does with a model of 1 GiB, against sha256sum and hashlib
     floors     dvc repro without anything to do, and list, against what DVC and Python take for nothing
     cluster    a forest with 1, 2 and 4 workers against none
+    large      prepare and predict of 100 million rows, which takes an hour and 100 GB of disk; or large:ROWS
 
 Everything happens in clones of this repository, on tables of 19 columns and a target, with one numeric thread. What is
 compared runs in turns; quote the ratios. The memory is the most that one process held.
@@ -176,6 +177,23 @@ def growth(rows: int | None) -> Iterator[Row]:
         yield ["seconds grow as rows to the power of", *(f"{slope:.2f}" for slope in slopes), ""]
 
 
+def large(rows: int | None) -> Iterator[Row]:
+    """Prepare and predict of a table that no memory holds, with a model of its first rows."""
+    count = rows or 100_000_000
+    yield ["rows", "format", "GB", "prepare", "predict"]
+    for ending in (".parquet", ".csv"):
+        with tempfile.TemporaryDirectory() as folder:
+            clone, table = project(Path(folder), 100_000, ending)
+            shutil.rmtree(clone / VERSION)
+            cost(clone, ["dvc", "repro", "-q"])
+            write_table(table, count)
+            prepared = cost(clone, stage("prepare"))
+            scored = str(Path(folder, "scored.parquet"))
+            predicted = cost(clone, [*stage("predict"), VERSION, str(table), scored])
+            size = table.stat().st_size / 1e9
+        yield [f"{count:,}", ending[1:], f"{size:.1f}", shown(prepared), shown(predicted)]
+
+
 def committed(message: str) -> list[list[str]]:
     """The commands that commit all there is."""
     author = ["-c", "user.name=Benchmark", "-c", "user.email=benchmark@example.org"]
@@ -331,13 +349,13 @@ def machine() -> str:
     return f"{kind}, Python {platform.python_version()}, {versions}."
 
 
-PARTS = {of.__name__: of for of in (pipeline, growth, csv, packaging, hashing, floors, cluster)}
+PARTS = {of.__name__: of for of in (pipeline, growth, csv, packaging, hashing, floors, cluster, large)}
 
 
 def main() -> None:
     """Print the parts that are asked for."""
     sys.stdout.write(f"{machine()}\n")
-    for asked in sys.argv[1:] or PARTS:
+    for asked in sys.argv[1:] or [name for name in PARTS if name != "large"]:
         name, _, rows = asked.partition(":")
         sys.stdout.write(f"\n## {name}\n\n")
         for k, row in enumerate(PARTS[name](int(rows) if rows else None)):

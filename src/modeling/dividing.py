@@ -60,6 +60,8 @@ def divide(raw: Raw, found: Survey, names: list[str], paths: tuple[Path, Path], 
             sample.add(run.select([*looked_at, target]))
             if overlap:
                 overlap.add(row_hashes(run.select(compared)), is_test)
+            del run, parts  # before the next run is read
+            pa.default_memory_pool().release_unused()  # which would be kept for later runs
     if unknown := {name for name, count in known.items() if not count}:
         return divide(raw, found, [name for name in names if name not in unknown], paths, parameters)
     return Divided(features, (int(rows[0]), int(rows[1])), sample, overlap)
@@ -99,6 +101,7 @@ class Split:
             is_test = self.is_test(rows)
             self._count(rows, is_test)
             yield rows, is_test
+            del rows
         self._check()
 
     def is_test(self, rows: pa.Table) -> np.ndarray:

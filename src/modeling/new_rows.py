@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modeling.reading import delimiter_of, files_of, is_text, names_in, seen_delimiter, settings_of, text_rows
+from modeling.reading import BLOCK, delimiter_of, files_of, is_text, names_in, seen_delimiter, settings_of, text_rows
 from modeling.spellings import Parser, as_said, parsers, without_missing
 from modeling.table import kind_of, normalise, stored_batches
 from record.contract import Contract, widen
@@ -18,7 +18,6 @@ from record.parameters import Data, Kind
 from record.problem import Problem, refuse_if, say
 
 BATCH = 32 * 1024  # rows that are scored at a time
-BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
 
 
 def read_batches(path: Path, manifest: Manifest) -> Iterator[tuple[pa.Table, pa.Table]]:

@@ -18,7 +18,7 @@ from modeling.table import BATCH, Source, check_names, format_of, normalise, sto
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, in_one_line, progress, refuse_if
 
-BLOCK = 4 * 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
+BLOCK = 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
 LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one

@@ -138,7 +138,7 @@ class Sample:
         is_low = hashes <= self.limit
         self.parts.append(rows.filter(to_mask(is_low)))
         self.hashes.append(hashes[is_low])
-        if sum(map(len, self.hashes)) > 2 * self.most:
+        if sum(map(len, self.hashes)) > 1.2 * self.most:
             self._drop()
 
     def _drop(self) -> None:

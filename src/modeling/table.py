@@ -28,6 +28,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 FEW = 40  # values of a category, up to which each gets a column of its own
 WORDS = 3  # text of more values, and of so many words in the mean, is free text
 BATCH = 32 * 1024  # rows that are worked on at a time
+PIECE = 256 * 1024  # bytes of a column of a Parquet file that are read at a time
 ROW_GROUP = 128 * 1024  # rows; fixed, since the bytes of a Parquet file depend on it
 
 
@@ -128,8 +129,8 @@ def stored_batches(path: Source, most: int = BATCH, columns: list[str] | None = 
             wanted = (rows.select(columns) if columns else rows for rows in stored)
             yield from (rows.slice(start, most) for rows in wanted for start in range(0, len(rows), most))
         return
-    # With Arrow's defaults, all row groups are read ahead, and memory grows with the file.
-    with pq.ParquetFile(opened(path), page_checksum_verification=True, pre_buffer=False) as parquet:
+    # With Arrow's defaults, all row groups are read ahead, and memory grows with the file, or with its row groups.
+    with pq.ParquetFile(opened(path), page_checksum_verification=True, pre_buffer=False, buffer_size=PIECE) as parquet:
         batches = parquet.iter_batches(most, columns=columns, use_threads=False)
         yield from (pa.Table.from_batches([batch]) for batch in batches if len(batch))
 

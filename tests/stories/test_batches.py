@@ -41,9 +41,20 @@ def test_an_estimator_that_cannot_learn_in_batches_stops_the_run_with_one_senten
 
 @pytest.mark.long
 @pytest.mark.usefixtures("template")
-def test_ten_million_rows_are_learned_from_in_less_than_a_gibibyte_with_the_same_bytes_again() -> None:
-    benchmark = Project(CHECKOUT).run(f"{sys.executable} benchmarks/batches.py 10000000")
-    held, same = re.findall(r"10,000,000 \| \d+ s \| (\d+) MiB \| (\w+)", benchmark.stdout)[0]
+def test_ten_million_rows_take_less_than_a_gibibyte_in_every_stage_and_are_rebuilt_byte_for_byte() -> None:
+    benchmark = Project(CHECKOUT).run(f"{sys.executable} benchmarks/size.py growth:10000000")
+    (row,) = [line for line in benchmark.stdout.splitlines() if line.startswith("| 10,000,000")]
 
-    assert int(held) < 1024
-    assert same == "yes"
+    assert row.endswith("byte for byte |")
+    assert len(held := re.findall(r"(\d+) MiB", row)) == 5
+    assert max(map(int, held)) < 1024
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("template")
+def test_a_table_of_twenty_gigabytes_is_prepared_and_scored_in_less_than_600_mebibytes() -> None:
+    benchmark = Project(CHECKOUT).run(f"{sys.executable} benchmarks/size.py large:66000000")
+    rows = [line for line in benchmark.stdout.splitlines() if line.startswith("| 66,000,000")]
+
+    assert float(rows[1].split("|")[3]) > 19  # of CSV
+    assert all(int(held) < 600 for row in rows for held in re.findall(r"(\d+) MiB", row))
