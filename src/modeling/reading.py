@@ -230,8 +230,8 @@ def text_rows(
                     done += len(new)
                     if len(new):
                         yield new
-        except pa.ArrowInvalid as error:  # a row that is larger than a block; what went by is passed over
-            if "straddling" not in str(error) or size == LARGEST_BLOCK:
+        except pa.ArrowInvalid as error:  # what went by is passed over in larger blocks
+            if not is_of_a_large_row(error) or size == LARGEST_BLOCK:
                 raise
         else:
             return
@@ -251,8 +251,22 @@ def gathered(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]
 
 def names_in(path: Source, data: Data) -> list[str]:
     """The names of the columns of a text file."""
+    try:
+        return _names_in(path, data, BLOCK)
+    except pa.ArrowInvalid as error:
+        if not is_of_a_large_row(error):
+            raise
+        return _names_in(path, data, LARGEST_BLOCK)
+
+
+def _names_in(path: Source, data: Data, block: int) -> list[str]:
     with unpacked(path, data.csv) as stream:
-        return list(pa.csv.open_csv(stream, **text_options(path, data, BLOCK)).schema.names)
+        return list(pa.csv.open_csv(stream, **text_options(path, data, block)).schema.names)
+
+
+def is_of_a_large_row(error: pa.ArrowInvalid) -> bool:
+    """Whether Arrow met a row that is larger than a block."""
+    return "straddling" in str(error)
 
 
 def unpacked(path: Source, csv: Csv) -> IO[bytes]:

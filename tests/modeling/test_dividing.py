@@ -116,10 +116,13 @@ def test_one_odd_cell_in_the_last_row_of_a_long_file_is_named_with_its_row(
         read_raw(tmp_path / "t.csv", make_parameters(RIDGE, "y").data)
 
 
-def test_a_row_that_is_larger_than_a_block_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", [0, 100, 200])
+def test_a_row_that_is_larger_than_a_block_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
     monkeypatch.setattr(reading, "BATCH", 4)
     monkeypatch.setattr(reading, "BLOCK", 1024)
-    cells = ["short"] * 100 + ["long " * 1000] + ["short"] * 100
+    cells = ["short"] * place + ["long " * 1000] + ["short"] * (200 - place)
     (tmp_path / "t.csv").write_text("x,n\n" + "".join(f"{cell},{k}\n" for k, cell in enumerate(cells)))
     found = read_raw(tmp_path / "t.csv", make_parameters(RIDGE, "n").data).table
 
