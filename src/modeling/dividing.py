@@ -44,11 +44,8 @@ def divide(raw: Raw, found: Survey, names: list[str], paths: tuple[Path, Path], 
     looked_at = [name for name in features if columns[name].kind_for(name, parameters.data) != "text"]
     sample, overlap = Sample(SAMPLE), Overlap() if compared else None
     known, rows = dict.fromkeys({*features} - {*parameters.train.slices}, 0), np.zeros(2, np.int64)
-    kept = (
-        with_target(batch, parameters.data).select(names)
-        for batch in raw.batches([n for n in raw.schema.names if n in names])
-    )
-    schema = raw.schema.empty_table().select(names).schema
+    kept = (with_target(batch, parameters.data) for batch in raw.batches(names))
+    schema = pa.schema([raw.schema.field(name) for name in names])
     with TableWriter(paths[0], schema) as train, TableWriter(paths[1], schema) as test:
         for run, is_test in Split(found, parameters).runs(kept):
             parts = [run.filter(to_mask(~is_test)), run.filter(to_mask(is_test))]
@@ -98,40 +95,40 @@ class Split:
             Problem: at the end, when a part lacks a class, or the two rows that a regression's score takes.
         """
         for rows in in_runs(batches, RUN):
-            is_test = self.is_test(rows)
-            self._count(rows, is_test)
+            codes = self._codes(rows)
+            is_test = self.is_test(rows, codes)
+            self._count(codes, is_test)
             yield rows, is_test
             del rows
         self._check()
 
-    def is_test(self, rows: pa.Table) -> np.ndarray:
-        """Which rows of the next run are for the test."""
+    def is_test(self, rows: pa.Table, codes: np.ndarray) -> np.ndarray:
+        """Which rows of the next run are for the test; `codes` are the places of their classes."""
         settings = self.parameters.prepare
         match settings.split:
             case "group":
                 return to_array(pc.is_in(rows[settings.split_by], value_set=self.groups).combine_chunks())
             case "time":
                 return to_array(pc.greater_equal(rows[settings.split_by], self.earliest).combine_chunks())
-        strata = self._strata(rows)
+        is_by_class = settings.split == "stratified" and self.parameters.data.task == "classification"
+        strata = codes if is_by_class else strata_of(rows, self.parameters)
         if self.next is None:
             sizes = np.bincount(strata, minlength=max(TENTHS, len(self.classes)))
             self.next = np.cumsum(sizes) - sizes
         return shares_of(strata, settings.test_size, self.random, self.next)
 
-    def _strata(self, rows: pa.Table) -> np.ndarray:
-        if self.parameters.prepare.split == "stratified" and self.parameters.data.task == "classification":
-            return self._codes(rows)
-        return strata_of(rows, self.parameters)
-
     def _codes(self, rows: pa.Table) -> np.ndarray:
+        """The place of each row's class among the classes; none where the target is not counted."""
+        if not len(self.classes):
+            return np.empty(0, np.int64)
         found = pc.index_in(rows[self.parameters.data.target], value_set=self.classes)
         return np.from_dlpack(found.combine_chunks()).astype(np.int64)
 
-    def _count(self, rows: pa.Table, is_test: np.ndarray) -> None:
+    def _count(self, codes: np.ndarray, is_test: np.ndarray) -> None:
         for k, part in enumerate((is_test, ~is_test)):
             self.rows[k] += int(part.sum())
-            if len(self.classes):
-                self.of_class[k] += np.bincount(self._codes(rows)[part], minlength=len(self.classes))
+            if len(codes):
+                self.of_class[k] += np.bincount(codes[part], minlength=len(self.classes))
 
     def _check(self) -> None:
         settings, is_classification = self.parameters.prepare, self.parameters.data.task == "classification"

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from modeling.features import build_preprocessing, with_own_features
 from modeling.parallel import spread
@@ -24,7 +23,7 @@ from modeling.stored import Stored
 from modeling.table import feature_names, features_and_target, kinds_of
 from record.notes import Feature, Fitted, Step
 from record.parameters import Data, Estimator, Kind, Parameters, modules_of_classes
-from record.problem import Problem, did_you_mean, refuse_if
+from record.problem import Problem, did_you_mean, progress, refuse_if
 
 MOST_VALUES = 1000  # of a category, that are listed in a manifest
 BINS = 20  # of the histogram of a column of numbers
@@ -180,7 +179,7 @@ def describe(
     data, names = parameters.data, feature_names(sample, parameters)
     kinds = kinds_of(sample.select(names), data)
     chunks = train.chunks if isinstance(train, Stored) else lambda name: iter([train[name]])
-    shown = tqdm(names, desc="describing", unit=" columns", disable=None if isinstance(train, Stored) else True)
+    shown = progress(names, "describing", " columns", len(names))
     return Fitted(
         class_=_dotted(pipeline),
         steps=[Step(name=name, class_=_dotted(step)) for name, step in pipeline.steps],

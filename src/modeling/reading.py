@@ -142,7 +142,7 @@ def stored_schema(path: Source, data: Data) -> pa.Schema:
     """The columns of a table as they are stored, where text files have text alone, and files of a folder agree.
 
     Raises:
-        Problem: when there is no such table, or the name of a column occurs twice.
+        Problem: when the table does not exist, or the name of a column occurs twice.
     """
     files = files_of(path)
     refuse_if(

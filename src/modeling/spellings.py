@@ -123,13 +123,12 @@ class Spelling:
         encoded = column.combine_chunks().dictionary_encode()
         texts, codes = encoded.dictionary, np.from_dlpack(encoded.indices.fill_null(len(encoded.dictionary)))
         counts, first = np.bincount(codes, minlength=len(texts) + 1)[:-1], np.empty(len(texts) + 1, np.int64)
-        first[codes[::-1]] = (
-            np.arange(len(codes))[::-1] + done
-        )  # of several rows, the last that is written is the first
+        # Written backwards, so that of several rows the first remains.
+        first[codes[::-1]] = np.arange(len(codes))[::-1] + done
         found = self.forms_of(texts, counts)
-        bits = sum(
-            (fits.astype(np.int64) << k for k, fits in enumerate(found.values())), np.zeros(len(texts), np.int64)
-        )
+        bits = np.zeros(len(texts), np.int64)
+        for k, fits in enumerate(found.values()):
+            bits |= fits.astype(np.int64) << k
         for some in np.unique(bits).tolist():
             is_of = bits == some
             group = self.groups.setdefault(frozenset(form for k, form in enumerate(found) if some >> k & 1), Group())

@@ -24,7 +24,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from modeling.estimator import build_estimator, build_pipeline
 from modeling.evaluation import (
@@ -47,7 +46,7 @@ from modeling.stored import Numbered, Stored, evenly
 from modeling.table import BATCH, features_and_target, to_target, write_table
 from record.notes import TRAIN
 from record.parameters import Parameters
-from record.problem import say
+from record.problem import progress, say
 
 SCORED_ROWS = 1_000_000  # whose predictions are kept for the scores, fewer where there are many classes
 MOST_VALUES = 50_000  # of a category, whose target means are learned: those that come first
@@ -143,13 +142,11 @@ def learn(train: Stored, parts: np.ndarray, learns: np.ndarray, parameters: Para
     inner = np.random.default_rng(settings.seed).integers(ENCODER_FOLDS, size=len(train), dtype=np.uint8)
 
     def for_each(batches: Numbered, description: str) -> Iterator[tuple[Learner, Batch]]:
-        with tqdm(total=len(train), desc=description, unit=" rows", unit_scale=True, disable=None) as bar:
-            for numbers, rows in batches:
-                frame, target = features_and_target(rows, parameters)
-                for learner, wanted in zip(learners, learns[:, parts[numbers]], strict=True):
-                    if wanted.any():
-                        yield learner, (frame[wanted], target[wanted], inner[numbers[wanted]])
-                bar.update(len(rows))
+        for numbers, rows in progress(batches, description, " rows", len(train), size=lambda batch: len(batch[1])):
+            frame, target = features_and_target(rows, parameters)
+            for learner, wanted in zip(learners, learns[:, parts[numbers]], strict=True):
+                if wanted.any():
+                    yield learner, (frame[wanted], target[wanted], inner[numbers[wanted]])
 
     for learner, batch in for_each(train.batches(BATCH), "learning the features"):
         learner.learn_features(*batch)
@@ -325,14 +322,12 @@ def answered(
     """A model that knows its answers to the rows of these numbers; how to ask for them; and the target of the rows."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in ANSWERS if hasattr(model[-1], name)}
     truth = []
-    with tqdm(total=len(numbers), desc="scoring", unit=" rows", unit_scale=True, disable=None) as bar:
-        for rows in stored.at(numbers):
-            features, target = features_and_target(rows, parameters)
-            encoded = model[:-1].transform(features)
-            for name, answers in found.items():
-                answers.append(getattr(model[-1], name)(encoded))
-            truth.append(target)
-            bar.update(len(rows))
+    for rows in progress(stored.at(numbers), "scoring", " rows", len(numbers), size=len):
+        features, target = features_and_target(rows, parameters)
+        encoded = model[:-1].transform(features)
+        for name, answers in found.items():
+            answers.append(getattr(model[-1], name)(encoded))
+        truth.append(target)
     known = Answers(model[-1], {name: np.concatenate(answers) for name, answers in found.items()})
     return Pipeline([("model", known)]), np.arange(len(numbers))[:, None], np.concatenate(truth)
 

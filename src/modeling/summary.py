@@ -30,9 +30,9 @@ class Summary:
         self.counts = Counts(most if counted is None else counted)
 
     @classmethod
-    def of(cls, column: pa.ChunkedArray, counted: int | None = None) -> "Summary":
+    def of(cls, column: pa.ChunkedArray) -> "Summary":
         """The summary of a whole column."""
-        summary = cls(column.type, counted)
+        summary = cls(column.type)
         summary.add(column, column)
         return summary
 
@@ -110,7 +110,7 @@ class Watcher(Protocol):
 def survey(
     batches: Iterable[pa.Table], schema: pa.Schema, parameters: Parameters, watcher: Watcher | None = None
 ) -> Survey:
-    """What is known of the columns of a table; if there is no such column as the target, all rows are kept."""
+    """What is known of the columns of a table; without a column of the target's name, all rows are kept."""
     target, by, rule = parameters.data.target, parameters.prepare.split_by, parameters.prepare.split
     counted = {target: CLASSES if parameters.data.task == "classification" else 0}
     counted |= {by: GROUPS} if rule == "group" and by else {}
