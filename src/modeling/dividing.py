@@ -16,7 +16,7 @@ from modeling.reading import Raw
 from modeling.sketches import Counts, Overlap, Sample, row_hashes
 from modeling.split import TENTHS, classes_of, strata_of
 from modeling.summary import Survey, with_target
-from modeling.table import ROW_GROUP, TableWriter, to_array, to_mask
+from modeling.table import ROW_GROUP, TableWriter, in_runs, to_array, to_mask
 from record.parameters import Parameters
 from record.problem import Problem
 
@@ -142,19 +142,6 @@ class Split:
             other = ", or another prepare.split_by" if settings.split_by else ""
             merge = ", or remove or merge such classes in a stage before" if is_classification else ""
             raise Problem(f"{place}{by} leaves a part {without}; change it{other}{merge}")
-
-
-def in_runs(batches: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The rows of batches of any size in runs of one size, but for the last."""
-    waiting: list[pa.Table] = []
-    for batch in batches:
-        waiting.append(batch)
-        while (rows := sum(map(len, waiting))) >= size:
-            run = pa.concat_tables(waiting)
-            waiting = [run.slice(size)] if rows > size else []
-            yield run.slice(0, size).combine_chunks()
-    if sum(map(len, waiting)):
-        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def in_order(counts: Counts) -> pa.Table:

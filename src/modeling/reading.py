@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,17 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from modeling.spellings import DateOrder, Reader, Spelling, as_said, without_missing
-from modeling.table import BATCH, Source, check_names, format_of, normalise, stored_batches, stored_columns
+from modeling.table import (
+    BATCH,
+    Source,
+    check_file,
+    check_names,
+    in_runs,
+    normalise,
+    readable,
+    stored_batches,
+    stored_columns,
+)
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, in_one_line, progress, refuse_if
 
@@ -149,23 +159,20 @@ def stored_schema(path: Source, data: Data) -> pa.Schema:
         [] if files else [f"{path}: expected .parquet files in this folder, found none; dvc pull brings what it tracks"]
     )
     for file in files:
-        if not file.is_file():
-            raise Problem(f"{file}: not found; dvc pull brings what DVC tracks")
-        if file.stat().st_size == 0:
-            raise Problem(f"{file}: expected a table, found an empty file")
+        check_file(file)
     if is_text(path):
-        with readable(path, data):
+        with readable_as(path, data):
             check_delimiter(path, data.csv)
             names = names_in(path, data)
         check_names(names, path)
         return pa.schema(dict.fromkeys(names, pa.string()))
     schemas = []
     for file in files:
-        with readable(file, data):
+        with readable_as(file, data):
             schema = stored_columns(file)
         check_names(schema.names, file)
         schemas.append(normalise(schema.empty_table()).schema)
-    with readable(path, data):
+    with readable_as(path, data):
         return pa.unify_schemas(schemas, promote_options="permissive")
 
 
@@ -187,7 +194,7 @@ def stored_rows(
     of_text = {name: (types or {}).get(name, pa.string()) for name in names}
     none = pa.schema(of_text if is_text(path) else [schema.field(name) for name in names]).empty_table()
     for file in files_of(path):
-        with readable(file, data):
+        with readable_as(file, data):
             if is_text(path):
                 batches = text_rows(path, data, of_text)
             else:
@@ -199,13 +206,15 @@ def stored_rows(
 
 
 @contextmanager
-def readable(path: Source, data: Data) -> Iterator[None]:
-    """What Arrow says of a file that it cannot read becomes a problem that names the file and its format."""
+def readable_as(path: Source, data: Data) -> Iterator[None]:
+    """What Arrow says of a raw table that it cannot read becomes a problem that names the file and its format."""
+    if not is_text(path):
+        with readable(path):
+            yield
+        return
     try:
         yield
     except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
-        if not is_text(path):
-            raise Problem(f"{path}: not readable as {format_of(path)}: {in_one_line(error)}") from None
         if found := re.search(r"In CSV column #(\d+): .* invalid UTF8", str(error)):
             name, remedy = names_in(path, data)[int(found[1])], "set data.csv.encoding in params.yaml"
             raise Problem(f"{path}: column '{name}': has text that is not in {data.csv.encoding}; {remedy}") from None
@@ -225,7 +234,7 @@ def text_rows(
         try:
             with unpacked(path, data.csv) as stream:
                 reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, size))
-                for rows in gathered(reader, most):
+                for rows in in_runs((pa.Table.from_batches([batch]) for batch in reader), most):
                     new, passed = rows.slice(max(0, done - passed)), passed + len(rows)
                     done += len(new)
                     if len(new):
@@ -235,18 +244,6 @@ def text_rows(
                 raise
         else:
             return
-
-
-def gathered(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
-    """Small batches as fewer ones of at least so many rows, but for the last, since each has a price to work on."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting += [batch] if len(batch) else []
-        if sum(map(len, waiting)) >= most:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 def names_in(path: Source, data: Data) -> list[str]:

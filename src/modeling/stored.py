@@ -14,7 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modeling.table import BATCH, FEW, ROW_GROUP, check_names, kind_of, normalise, readable, stored_batches
+from modeling.table import (
+    BATCH,
+    FEW,
+    ROW_GROUP,
+    check_file,
+    check_names,
+    in_runs,
+    kind_of,
+    normalise,
+    readable,
+    stored_batches,
+)
 from record.parameters import Parameters
 from record.problem import Problem
 
@@ -28,6 +39,7 @@ class Stored:
 
     def __init__(self, path: Path, parameters: Parameters) -> None:
         self.path, self.parameters = path, parameters
+        check_file(path)
         with readable(path), pq.ParquetFile(path) as parquet:
             self.rows: int = parquet.metadata.num_rows
             empty = parquet.schema_arrow.empty_table()
@@ -50,15 +62,11 @@ class Stored:
 
         What is shuffled are blocks of `ROW_GROUP` rows, and the rows within each.
         """
-        numbers, rows = np.empty(0, int), None
-        for more, block in self._in_order(columns) if seed is None else self._shuffled(seed):
-            numbers = np.concatenate([numbers, more])
-            rows = block if rows is None else pa.concat_tables([rows, block])
-            while len(rows) >= most:
-                yield numbers[:most], rows.slice(0, most)
-                numbers, rows = numbers[most:], rows.slice(most)
-        if rows is not None and len(rows):
-            yield numbers, rows
+        blocks = self._in_order(columns) if seed is None else self._shuffled(seed)
+        numbered = (rows.append_column("number", pa.array(numbers)) for numbers, rows in blocks)
+        for rows in in_runs(numbered, most):
+            last = rows.num_columns - 1  # by its place, since a column of the table may have the name
+            yield rows.column(last).to_numpy(), rows.remove_column(last)
 
     def at(self, numbers: np.ndarray, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of these numbers, which ascend, in batches."""

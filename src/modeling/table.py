@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from record.files import replacing
+from record.files import check_inputs, replacing
 from record.parameters import Data, Kind, Parameters
-from record.problem import Problem, refuse_if
+from record.problem import Problem, in_one_line, refuse_if
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +74,7 @@ def read_table(path: Path) -> pa.Table:
     Raises:
         Problem: when the file is missing, empty, damaged or of another format, or a column's name occurs twice.
     """
+    check_file(path)
     with readable(path):
         table = pyarrow.feather.read_table(path) if path.suffix == ".feather" else _read_parquet(path)
         table.validate(full=True)  # detects text that is not UTF-8
@@ -81,22 +82,21 @@ def read_table(path: Path) -> pa.Table:
     return normalise(table)
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn what hinders reading a Parquet or Feather file into a problem."""
-    if not path.is_file():
-        raise Problem(f"{path}: not found")
+def check_file(path: Source) -> None:
+    """Refuse a file that does not exist or is empty."""
+    check_inputs(path)
     if path.stat().st_size == 0:
         raise Problem(f"{path}: expected a table, found an empty file")
+
+
+@contextmanager
+def readable(path: Source) -> Iterator[None]:
+    """What Arrow says of a Parquet or Feather file that it cannot read becomes a problem that names the file."""
     try:
         yield
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise Problem(f"{path}: not readable as {format_of(path)}: {' '.join(str(error).split())}") from None
-
-
-def format_of(path: Source) -> str:
-    """The format of a file that is not text."""
-    return "Feather" if path.suffix == ".feather" else "Parquet"
+    except (pa.ArrowException, UnicodeError, OSError) as error:
+        kind = "Feather" if path.suffix == ".feather" else "Parquet"
+        raise Problem(f"{path}: not readable as {kind}: {in_one_line(error)}") from None
 
 
 def check_names(names: list[str], path: Source) -> None:
@@ -145,8 +145,8 @@ class TableWriter:
     """Writes such a file row group by row group, whatever the size of the tables that it is given."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.schema, self.waiting = schema.remove_metadata(), [schema.remove_metadata().empty_table()]
-        self.writer = pq.ParquetWriter(path, self.schema, store_schema=False, write_page_checksum=True)
+        self.row_groups = Runs(ROW_GROUP)
+        self.writer = pq.ParquetWriter(path, schema.remove_metadata(), store_schema=False, write_page_checksum=True)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -155,19 +155,44 @@ class TableWriter:
     def __exit__(self, kind: object, *_: object) -> None:
         """Write the last rows, unless something went wrong."""
         if kind is None:
-            self._flush(1)
+            self._write(self.row_groups.rest())
         self.writer.close()
 
     def write(self, rows: pa.Table) -> None:
         """Add rows."""
-        self.waiting.append(rows.replace_schema_metadata(None))
-        self._flush(ROW_GROUP)
+        self._write(self.row_groups.add(rows.replace_schema_metadata(None)))
 
-    def _flush(self, least: int) -> None:
-        while sum(map(len, self.waiting)) >= least:
-            rows = pa.concat_tables(self.waiting)
-            self.writer.write_table(rows.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
-            self.waiting = [rows.slice(ROW_GROUP)]
+    def _write(self, row_groups: Iterable[pa.Table]) -> None:
+        for rows in row_groups:
+            self.writer.write_table(rows, row_group_size=ROW_GROUP)
+
+
+class Runs:
+    """The rows of tables of any size, given again in runs of one size, but for the last."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.waiting = size, list[pa.Table]()
+
+    def add(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """The runs that these rows complete."""
+        self.waiting.append(rows)
+        while (count := sum(map(len, self.waiting))) >= self.size:
+            known = pa.concat_tables(self.waiting)
+            self.waiting = [known.slice(self.size)] if count > self.size else []
+            yield known.slice(0, self.size).combine_chunks()
+
+    def rest(self) -> Iterator[pa.Table]:
+        """The last rows, if any are left."""
+        if any(map(len, self.waiting)):
+            yield pa.concat_tables(self.waiting).combine_chunks()
+
+
+def in_runs(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The rows of tables of any size in runs of one size, but for the last."""
+    runs = Runs(size)
+    for rows in tables:
+        yield from runs.add(rows)
+    yield from runs.rest()
 
 
 def normalise(table: pa.Table) -> pa.Table:

@@ -9,8 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from record.problem import refuse_if
+
 PART = ".part"  # what a killed process leaves behind; ignored by Git and DVC
 LARGEST_YAML = 1_000_000  # values; aliases can make a file of 4 KB stand for billions
+
+
+def check_inputs(*inputs: Any) -> None:
+    """Refuse inputs of a stage that do not exist; each is a `Path`, or has as much of its interface."""
+    way = "dvc pull brings what DVC tracks, dvc repro makes what a stage makes"
+    refuse_if(f"{path}: not found; {way}" for path in inputs if not path.is_file())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from record.checksums import md5_of_file
-from record.files import to_json, write
+from record.files import check_inputs, to_json, write
 from record.parameters import Kind, PitfallName
 from record.problem import Problem, refuse_if, say
 
@@ -56,11 +56,7 @@ class Readings(Note):
     @classmethod
     def start(cls, *inputs: Path, params: dict[str, Any], objects: Mapping[str, Object] | None = None) -> Self:
         """Note the inputs, and all of this repository's code that the process has loaded."""
-        refuse_if(
-            f"{path}: not found; dvc pull brings what DVC tracks, dvc repro makes what a stage makes"
-            for path in inputs
-            if not path.is_file()
-        )
+        check_inputs(*inputs)
         paths = sorted({path.as_posix() for path in [*inputs, *loaded_code()]})
         return cls(files={path: md5_of_file(Path(path)) for path in paths}, params=params, objects=dict(objects or {}))
 

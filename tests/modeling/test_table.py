@@ -114,7 +114,9 @@ def test_a_csv_has_numbers_texts_and_booleans_and_empty_na_and_null_are_missing(
 
 
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"t\.parquet: not found$"):
+    with pytest.raises(
+        Problem, match=r"t\.parquet: not found; dvc pull brings .*, dvc repro makes what a stage makes$"
+    ):
         read_table(tmp_path / "t.parquet")
 
 
