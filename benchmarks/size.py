@@ -271,20 +271,15 @@ def floors(_: int | None) -> Iterator[Row]:
     """What nothing costs."""
     yield ["", "floor", "ours", "ratio"]
     with tempfile.TemporaryDirectory() as folder:
-        clone, bare = Path(folder, "project"), Path(folder, "bare")
+        clone = Path(folder, "project")
         subprocess.run(["git", "clone", "-q", TOP, clone], check=True)
         cost(clone, ["dvc", "repro", "-q"])
-        bare.mkdir()
-        for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
-            cost(bare, command)
-        shutil.copytree(clone / "src", bare / "src")
         stages = YAML().load(clone / "dvc.yaml")["stages"]
-        code = {name: [dep for dep in found["deps"] if dep.startswith("src/")] for name, found in stages.items()}
-        simple = {name: {"cmd": f"echo > {name}", "deps": deps, "outs": [name]} for name, deps in code.items()}
-        YAML().dump({"stages": simple}, bare / "dvc.yaml")
-        cost(bare, ["dvc", "repro", "-q"])
-        floor, ours = in_turns(9, *(lambda place=place: cost(place, ["dvc", "repro", "-q"]) for place in (bare, clone)))
-        yield ["`dvc repro`, nothing to do", *(f"{s:.2f} s" for s, _ in (floor, ours)), f"{ours[0] / floor[0]:.2f}"]
+        places = [trivial(clone, Path(folder, kind), stages, kind) for kind in ("files", "parameters")] + [clone]
+        *floors, ours = in_turns(9, *(partial(cost, place, ["dvc", "repro", "-q"]) for place in places))
+        for floor, kind in zip(floors, ("files", "files and the same parameters"), strict=True):
+            name = f"`dvc repro` with nothing to do, against three trivial stages of as many {kind}"
+            yield [name, *(f"{s:.2f} s" for s, _ in (floor, ours)), f"{ours[0] / floor[0]:.2f}"]
         bare_python = [PYTHON, "-c", "import pydantic, argparse, subprocess, json"]
         floor, ours = in_turns(
             15, lambda: cost(clone, bare_python), lambda: cost(clone, [PYTHON, "src/lineage.py", "list"])
@@ -294,6 +289,28 @@ def floors(_: int | None) -> Iterator[Row]:
             *(f"{s:.2f} s" for s, _ in (floor, ours)),
             f"{ours[0] / floor[0]:.2f}",
         ]
+
+
+def trivial(clone: Path, place: Path, stages: dict[str, Any], kind: str) -> Path:
+    """A project of stages that do nothing, with the code of others as their files, and their parameters or none."""
+    place.mkdir()
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        cost(place, command)
+    shutil.copytree(clone / "src", place / "src")
+    shutil.copy(clone / "params.yaml", place)
+    estimator = YAML().load(clone / "params.yaml")["train"]["estimator"]
+    simple = {
+        name: {
+            "cmd": f"echo > {name}",
+            "deps": [dep for dep in found["deps"] if dep.startswith("src/")],
+            "outs": [name],
+            "params": [p.replace("${train.estimator}", estimator) for p in found["params"] if kind == "parameters"],
+        }
+        for name, found in stages.items()
+    }
+    YAML().dump({"stages": simple}, place / "dvc.yaml")
+    cost(place, ["dvc", "repro", "-q"])
+    return place
 
 
 def cluster(rows: int | None) -> Iterator[Row]:

@@ -85,7 +85,7 @@ def worst_groups(metrics: dict[str, Any]) -> "Iterator[str]":
 
 def opened(train: Path, test: Path, parameters: "Parameters") -> tuple[Any, Any]:
     """Both parts: in their files where they are learned from in batches, otherwise in memory, if there is enough."""
-    from modeling.features import check_memory, check_rows
+    from modeling.memory import check_memory, check_rows
     from modeling.stored import Stored
     from modeling.table import read_table
     from record.environment import available_memory
@@ -151,7 +151,7 @@ def main() -> None:
     asked = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
     with replacing(notes.CANDIDATE / notes.MODEL) as part:
         dump(found.model, part)
-        check_loads(part.read_bytes(), libraries_in(*asked))
+        check_loads(part, libraries_in(*asked))
     description.write(notes.CANDIDATE / notes.DESCRIPTION)
     keep_only(notes.CANDIDATE, {notes.MODEL, notes.DESCRIPTION})
     for name, rows in found.plots.items():

@@ -16,7 +16,6 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -24,9 +23,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 
-from modeling.stored import Stored
 from modeling.table import (
-    FEW,
     feature_names,
     features_and_target,
     has_few_values,
@@ -34,19 +31,13 @@ from modeling.table import (
     normalise,
     problems_of_column,
 )
-from record.parameters import Kind, Parameters
+from record.parameters import Parameters
 from record.problem import Problem, in_one_line, refuse_if
 
 COMPONENTS = 30  # numbers that free text becomes
 DAY = 24 * 60 * 60  # seconds
 ENCODER_FOLDS = 5  # so that the mean of a row's target is learned on other rows
 KNOTS = 7  # of the splines of a time of day: every four hours
-COPIES = 4  # of all numbers: encoded, scaled, those of a fold, the estimator's own
-NUMBER = 8  # bytes
-N_GRAM = 30  # bytes for each letter of free text, of which about two n-grams begin at each
-WIDTHS: dict[Kind, int] = {"number": 1, "boolean": 3, "time": KNOTS - 1, "date": 10, "text": COMPONENTS}  # encoded
-SHOWN = 3  # columns that are named
-GIB = 1024**3
 
 
 def build_preprocessing(table: pa.Table, parameters: Parameters) -> ColumnTransformer:
@@ -181,42 +172,3 @@ def _unusual(frame: pd.DataFrame) -> Iterator[str]:
     for name, dtype in frame.dtypes.items():
         if dtype.kind not in "biufOM" or getattr(dtype, "na_value", None) is pd.NA:
             yield f"column '{name}': expected numbers, text, booleans or dates, and NaN where missing, found {dtype}"
-
-
-def check_rows(train: Stored, parameters: Parameters, available: int) -> None:
-    """Raise a problem, before the table is read, when one number for each value would take more than is available."""
-    least = len(train) * len(feature_names(train, parameters)) * NUMBER * COPIES
-    if least > available:
-        raise Problem(_too_much(len(train), least, available, "at least "))
-
-
-def check_memory(train: pa.Table, parameters: Parameters, available: int) -> None:
-    """Raise a problem when the features would take more bytes than are available, with the columns that take most."""
-    needed = bytes_by_column(train, parameters)
-    if sum(needed.values()) > available:
-        most = sorted(needed, key=lambda name: -needed[name])[:SHOWN]
-        columns = ", ".join(f"'{name}' ({needed[name] / GIB:.1f} GiB)" for name in most)
-        raise Problem(_too_much(len(train), sum(needed.values()), available, "about ", f"; most for {columns}"))
-
-
-def _too_much(rows: int, needed: int, available: int, how: str, most: str = "") -> str:
-    takes = f"learning from {rows:,} rows takes {how}{needed / GIB:.1f} GiB of memory"
-    ways = "add columns to data.drop, learn from fewer rows, run where there is more"
-    stream = "or set train.stream: true, which learns in batches with estimators such as sgd"
-    return f"{takes}, and {available / GIB:.1f} GiB are available{most}; {ways}, {stream}"
-
-
-def bytes_by_column(train: pa.Table, parameters: Parameters) -> dict[str, int]:
-    """About how many bytes each feature takes while a model is fitted."""
-    table = train.select(feature_names(train, parameters))
-    kinds = kinds_of(table, parameters.data)
-    classes = 1 if parameters.data.task == "regression" else pc.count_distinct(train[parameters.data.target]).as_py()
-    needed = {}
-    for name, kind in kinds.items():
-        width = WIDTHS.get(kind, 0)
-        if kind == "category":
-            values = pc.count_distinct(table[name]).as_py()
-            width = values + 1 if values <= FEW else classes
-        letters = pc.sum(pc.binary_length(table[name])).as_py() or 0 if kind == "text" else 0
-        needed[name] = len(table) * width * NUMBER * COPIES + letters * N_GRAM
-    return needed

@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
@@ -123,7 +123,7 @@ class Header:
 class Reading:
     """What the reader of a file and the readers of the arrays inside of it know together."""
 
-    file: BytesIO
+    file: IO[bytes]
     size: int  # bytes
     own: Callable[[str], bool]  # whether classes of a module of this repository may be made
     libraries: frozenset[str]
@@ -151,25 +151,25 @@ def libraries_in(estimator: dict[str, Any], features: list[Any]) -> frozenset[st
     return frozenset(top for top in tops if not ((SOURCES / top).exists() or (SOURCES / f"{top}.py").exists()))
 
 
-def unpickle(content: bytes, libraries: frozenset[str] = frozenset(), *, may_be_new: bool = False) -> Any:
+def unpickle(content: bytes, libraries: frozenset[str] = frozenset()) -> Any:
     """The object in a file of joblib, made of what models are made of.
 
-    Classes of this repository must be committed, unless they `may_be_new`: in a model that was just trained with them.
-    Classes of `libraries`, whose own readers nothing here can check, are made for a package that is vouched for.
+    Classes of this repository must be committed. Classes of `libraries`, whose own readers nothing here can check, are
+    made for a package that is vouched for.
 
     Raises:
         ForbiddenError: it asks for something else
         Exception: whatever a broken file provokes
     """
-    own = is_ours if may_be_new else is_committed
-    return ModelUnpickler(Reading(BytesIO(content), len(content), own, libraries)).load()
+    return ModelUnpickler(Reading(BytesIO(content), len(content), is_committed, libraries)).load()
 
 
-def check_loads(content: bytes, libraries: frozenset[str] = frozenset()) -> None:
-    """Refuse a new model that could not be loaded, before it is kept."""
+def check_loads(path: Path, libraries: frozenset[str] = frozenset()) -> None:
+    """Refuse a new model that could not be loaded, before it is kept; classes of this repository may be new too."""
     advice = "choose another estimator or other steps in params.yaml"
     try:
-        unpickle(content, libraries, may_be_new=True)
+        with path.open("rb") as file:
+            ModelUnpickler(Reading(file, path.stat().st_size, is_ours, libraries)).load()
     except ForbiddenError as problem:
         raise ForbiddenError(*problem.lines, f"this model could not be loaded from its package; {advice}") from None
     except Exception as error:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tables import LOGISTIC, RIDGE, make_parameters
+from tables import RIDGE, make_parameters
 
-from modeling.features import COMPONENTS, build_preprocessing, bytes_by_column, check_memory
+from modeling.features import COMPONENTS, build_preprocessing
 from modeling.table import normalise, to_frame
-from record.problem import Problem
 
 MANY = [f"shop {row % 50}" for row in range(500)]
 WORDS = [f"a small {('red', 'blue', 'green')[row % 3]} bird number {row}" for row in range(500)]
@@ -94,31 +93,3 @@ def test_a_column_that_was_empty_in_training_can_be_scored(kind: pa.DataType) ->
     found = preprocess(rows, rows)
 
     assert np.isfinite(found).all()
-
-
-COUNT = 120
-TABLE = pa.table(
-    {
-        "x": [float(row) for row in range(COUNT)],
-        "few": ["a", "b", "c"] * 40,
-        "many": [f"v{row}" for row in range(COUNT)],
-        "note": [f"a long note about row {row}" for row in range(COUNT)],
-        "target": ["a", "b"] * 60,
-    }
-)
-
-
-def test_the_widest_columns_take_most_and_many_values_take_no_more_than_few() -> None:
-    needed = bytes_by_column(TABLE, make_parameters(LOGISTIC))
-
-    assert list(needed) == ["x", "few", "many", "note"]
-    assert needed["x"] < needed["many"] < needed["few"] < needed["note"]
-
-
-def test_more_than_there_is_is_refused_with_the_columns_that_take_most() -> None:
-    parameters = make_parameters(LOGISTIC)
-    needed = sum(bytes_by_column(TABLE, parameters).values())
-
-    check_memory(TABLE, parameters, needed)
-    with pytest.raises(Problem, match=r"learning from 120 rows takes about .* are available; most for 'note'"):
-        check_memory(TABLE, parameters, needed - 1)

@@ -18,7 +18,6 @@ from modeling import stored
 from modeling.determinism import fingerprints
 from modeling.estimator import describe, learning_in_batches
 from modeling.evaluation import Evaluation, evaluate
-from modeling.features import check_rows
 from modeling.split import Parts, folds_of
 from modeling.stored import Stored
 from modeling.streaming import Learner, evaluate_in_batches, fit_few, learn
@@ -386,16 +385,6 @@ def test_the_second_fit_of_a_sample_is_in_batches_too(tmp_path: Path) -> None:
 
     assert found == fingerprints(kept(tmp_path, TABLE, parameters, group=99), parameters)
     assert found != fingerprints(TABLE, parameters)
-
-
-def test_more_rows_than_there_is_memory_for_are_refused_before_they_are_read(tmp_path: Path) -> None:
-    parameters = parameters_of(LOGISTIC)
-    train = kept(tmp_path, TABLE, parameters)
-    needed = 1200 * 5 * 8 * 4
-
-    check_rows(train, parameters, needed)
-    with pytest.raises(Problem, match=r"from 1,200 rows takes at least .*set train.stream: true"):
-        check_rows(train, parameters, needed - 1)
 
 
 @pytest.mark.parametrize(

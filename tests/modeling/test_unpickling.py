@@ -51,6 +51,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 from tables import dumped
 
+from modeling.dumping import dump
 from modeling.unpickling import ForbiddenError, check_loads, unpickle
 
 ROWS = np.random.default_rng(0).uniform(size=(40, 3))
@@ -581,10 +582,14 @@ def test_sets_and_tuples_come_back_as_they_were() -> None:
     assert unpickle(dumped(kept)) == kept
 
 
-def test_train_refuses_a_model_that_could_not_be_loaded() -> None:
-    check_loads(dumped(Ridge()))
+def test_train_refuses_a_model_that_could_not_be_loaded(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.joblib", tmp_path / "bad.joblib"
+    dump(Ridge(), good)
+    dump(FunctionTransformer(np.save), bad)
+
+    check_loads(good)
     with pytest.raises(ForbiddenError) as caught:
-        check_loads(dumped(FunctionTransformer(np.save)))
+        check_loads(bad)
 
     assert caught.value.lines[0].startswith("model.joblib: asks for numpy.save, which a model is never made of")
     assert "choose another estimator or other steps in params.yaml" in caught.value.lines[1]
