@@ -109,7 +109,8 @@ class Split:
             case "group":
                 return to_array(pc.is_in(rows[settings.split_by], value_set=self.groups).combine_chunks())
             case "time":
-                return to_array(pc.greater_equal(rows[settings.split_by], self.earliest).combine_chunks())
+                is_late = pc.greater_equal(rows[settings.split_by], self.earliest)  # null where no time is so late
+                return to_array(is_late.combine_chunks().fill_null(pa.scalar(value=False)))
         is_by_class = settings.split == "stratified" and self.parameters.data.task == "classification"
         strata = codes if is_by_class else strata_of(rows, self.parameters)
         if self.next is None:

@@ -18,8 +18,8 @@ from modeling.table import BATCH, Source, check_names, format_of, normalise, sto
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, in_one_line, progress, refuse_if
 
-BLOCK = 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
-LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
+BLOCK = 1024 * 1024  # bytes of a text file, of which Arrow reads 32 ahead
+LARGEST_BLOCK = 64 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one
 CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None}
@@ -220,21 +220,37 @@ def text_rows(
     missing = [""] if all(map(pa.types.is_string, types.values())) else ["", *data.missing.get("*", [])]
     convert = pa.csv.ConvertOptions(strings_can_be_null=True, null_values=missing, include_columns=[*types])
     convert.column_types, done = dict(types), 0
-    for size in (block, LARGEST_BLOCK):
+    while True:
         passed = 0
         try:
             with unpacked(path, data.csv) as stream:
-                reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, size))
+                reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, block))
                 for rows in gathered(reader, most):
                     new, passed = rows.slice(max(0, done - passed)), passed + len(rows)
                     done += len(new)
                     if len(new):
                         yield new
         except pa.ArrowInvalid as error:  # what went by is passed over in larger blocks
-            if not is_of_a_large_row(error) or size == LARGEST_BLOCK:
-                raise
+            block = larger_block(block, error, path, done)
         else:
             return
+
+
+def larger_block(block: int, error: pa.ArrowInvalid, path: Source, rows: int) -> int:
+    """The next size to try where a row is larger than a block: memory grows with the largest row, and no further.
+
+    Raises:
+        Problem: when no row may be so large; `rows` came before.
+        pa.ArrowInvalid: when something else is wrong.
+    """
+    is_header, is_row = (words in str(error) for words in ("cannot infer number of columns", "straddling"))
+    is_largest = block >= LARGEST_BLOCK
+    if is_row and is_largest:
+        found = f"a row after the first {rows:,} is larger than {LARGEST_BLOCK >> 20} MiB"
+        raise Problem(f"{path}: {found}; if a quote was left open there, close it")
+    if is_largest or not (is_header or is_row):
+        raise error
+    return 2 * block
 
 
 def gathered(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
@@ -249,24 +265,13 @@ def gathered(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]
         yield pa.Table.from_batches(waiting)
 
 
-def names_in(path: Source, data: Data) -> list[str]:
+def names_in(path: Source, data: Data, block: int = BLOCK) -> list[str]:
     """The names of the columns of a text file."""
     try:
-        return _names_in(path, data, BLOCK)
+        with unpacked(path, data.csv) as stream:
+            return list(pa.csv.open_csv(stream, **text_options(path, data, block)).schema.names)
     except pa.ArrowInvalid as error:
-        if not is_of_a_large_row(error):
-            raise
-        return _names_in(path, data, LARGEST_BLOCK)
-
-
-def _names_in(path: Source, data: Data, block: int) -> list[str]:
-    with unpacked(path, data.csv) as stream:
-        return list(pa.csv.open_csv(stream, **text_options(path, data, block)).schema.names)
-
-
-def is_of_a_large_row(error: pa.ArrowInvalid) -> bool:
-    """Whether Arrow met a row that is larger than a block."""
-    return "straddling" in str(error)
+        return names_in(path, data, larger_block(block, error, path, 0))
 
 
 def unpacked(path: Source, csv: Csv) -> IO[bytes]:
