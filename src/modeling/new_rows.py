@@ -125,7 +125,9 @@ def as_feature(
     values = next((found for found in read if found.null_count == text.null_count), read[0])
     if values.null_count > text.null_count:
         row = pc.index(pc.and_(text.is_valid(), values.is_null()), True).as_py()
-        raise Problem(f"expected {feature.dtype}, found the text {text[row].as_py()!r} in row {done + row + 1:,}")
+        found = f"found the text {text[row].as_py()!r} in row {done + row + 1:,}"
+        way = "write it as it was in training" if is_typed else "correct it, or leave the cell empty"
+        raise Problem(f"expected {feature.dtype}, {found}; {way}")
     return pa.chunked_array([values.cast(pa.float64(), safe=False) if kind_of(expected) == "number" else values])
 
 
