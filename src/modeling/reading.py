@@ -99,7 +99,9 @@ def is_text(path: Source) -> bool:
 
 def files_of(path: Source) -> Sequence[Source]:
     """The files of a table: one, or those of a folder of Parquet files in the order of their names."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*.parquet") if not file.is_dir())  # Spark names folders so
 
 
 def read_raw(path: Source, data: Data) -> Raw:
@@ -165,8 +167,11 @@ def stored_schema(path: Source, data: Data) -> pa.Schema:
             schema = stored_columns(file)
         check_names(schema.names, file)
         schemas.append(normalise(schema.empty_table()).schema)
-    with readable(path, data):
+    try:
         return pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        found = f"its files differ: {in_one_line(error)}"
+        raise Problem(f"{path}: {found}; write that column in one type in all files") from None
 
 
 def stored_rows(
