@@ -99,6 +99,9 @@ class RemakesData(Client):  # type: ignore[misc]
         """References to data, or in a coroutine, as joblib asks for it, one reference."""
         return self.scatter_one(data) if asynchronous else [self.submit(same, Packed(v), pure=False) for v in data]
 
+    def __del__(self) -> None:
+        """Nothing: it is closed where it was opened, and one of a garbled address would be waited for in vain."""
+
     async def scatter_one(self, data: Any) -> Future:
         """A reference to data."""
         return self.submit(same, Packed(data), pure=False)

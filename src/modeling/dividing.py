@@ -94,12 +94,13 @@ class Split:
         Raises:
             Problem: at the end, when a part lacks a class, or the two rows that a regression's score takes.
         """
-        for rows in in_runs(batches, RUN):
+        for run in in_runs(batches, RUN):
+            rows = run.combine_chunks()
             codes = self._codes(rows)
             is_test = self.is_test(rows, codes)
             self._count(codes, is_test)
             yield rows, is_test
-            del rows
+            del run, rows
         self._check()
 
     def is_test(self, rows: pa.Table, codes: np.ndarray) -> np.ndarray:
@@ -109,7 +110,8 @@ class Split:
             case "group":
                 return to_array(pc.is_in(rows[settings.split_by], value_set=self.groups).combine_chunks())
             case "time":
-                return to_array(pc.greater_equal(rows[settings.split_by], self.earliest).combine_chunks())
+                is_late = pc.greater_equal(rows[settings.split_by], self.earliest)  # null where no time is so late
+                return to_array(is_late.combine_chunks().fill_null(pa.scalar(value=False)))
         is_by_class = settings.split == "stratified" and self.parameters.data.task == "classification"
         strata = codes if is_by_class else strata_of(rows, self.parameters)
         if self.next is None:

@@ -73,7 +73,7 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
     settings, task = parameters.train, parameters.data.task
     check_parts(train, test, parameters)
     groups = {name: groups_of(name, train, test) for name in settings.slices}
-    with threadpool_limits(settings.threads), warnings_in_one_line():
+    with threadpool_limits(settings.threads), warnings_in_one_line(parameters):
         known, unseen = features_and_target(train, parameters), features_and_target(test, parameters)
         baseline = fit_baseline(*known, task)
         main = main_scorer(parameters, baseline, *unseen)
@@ -218,14 +218,18 @@ def representative(target: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def warnings_in_one_line() -> Iterator[None]:
+def warnings_in_one_line(parameters: Parameters) -> Iterator[None]:
     """Say each warning of scikit-learn once and in one line; its refusal of a setting becomes a problem."""
+    way = f"change estimators.{parameters.train.estimator} in params.yaml, or choose another train.estimator"
+    if parameters.train.stream:  # early stopping, balanced weights and more are refused by `partial_fit` alone
+        way += ", or set train.stream: false if partial_fit alone refuses it"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield
         except REFUSALS as error:
-            raise Problem(f"the estimator refuses these settings or this table: {in_one_line(error)}") from error
+            refused = f"the estimator refuses these settings or this table: {in_one_line(error).rstrip('.')}"
+            raise Problem(f"{refused}; {way}") from error
         finally:
             for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
                 say(f"warning: {message}")

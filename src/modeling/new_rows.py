@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from modeling.reading import BLOCK, delimiter_of, files_of, is_text, names_in, seen_delimiter, settings_of, text_rows
 from modeling.spellings import Parser, as_said, parsers, without_missing
-from modeling.table import kind_of, normalise, stored_batches
+from modeling.table import in_runs, kind_of, normalise, stored_batches
 from record.contract import Contract, widen
 from record.manifest import Manifest
 from record.notes import Feature
@@ -64,11 +64,10 @@ def typed_batches(path: Path) -> Iterator[pa.Table]:
     files = files_of(path)
     refuse_if([] if files and files[0].is_file() else [f"{path}: not found, or a folder without .parquet files"])
     if len(files) == 1:
-        yield from stored_batches(files[0], BATCH)
-        return
+        return stored_batches(files[0], BATCH)
     none = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive").empty_table()
     stored = (rows for file in files for rows in stored_batches(file, BATCH))
-    yield from (pa.concat_tables([none, rows], promote_options="permissive") for rows in stored)
+    return in_runs((pa.concat_tables([none, rows], promote_options="permissive") for rows in stored), BATCH)
 
 
 def name_unused(names: list[str], features: list[Feature]) -> None:
@@ -125,7 +124,9 @@ def as_feature(
     values = next((found for found in read if found.null_count == text.null_count), read[0])
     if values.null_count > text.null_count:
         row = pc.index(pc.and_(text.is_valid(), values.is_null()), True).as_py()
-        raise Problem(f"expected {feature.dtype}, found the text {text[row].as_py()!r} in row {done + row + 1:,}")
+        found = f"found the text {text[row].as_py()!r} in row {done + row + 1:,}"
+        way = "write it as it was in training" if is_typed else "correct it, or leave the cell empty"
+        raise Problem(f"expected {feature.dtype}, {found}; {way}")
     return pa.chunked_array([values.cast(pa.float64(), safe=False) if kind_of(expected) == "number" else values])
 
 

@@ -28,8 +28,8 @@ from modeling.table import (
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, in_one_line, progress, refuse_if
 
-BLOCK = 1024 * 1024  # bytes of a text file, of which Arrow reads dozens ahead
-LARGEST_BLOCK = 256 * 1024 * 1024  # bytes; no row of a text file may be larger
+BLOCK = 1024 * 1024  # bytes of a text file, of which Arrow reads 32 ahead
+LARGEST_BLOCK = 64 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one
 CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None}
@@ -109,7 +109,9 @@ def is_text(path: Source) -> bool:
 
 def files_of(path: Source) -> Sequence[Source]:
     """The files of a table: one, or those of a folder of Parquet files in the order of their names."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*.parquet") if not file.is_dir())  # Spark names folders so
 
 
 def read_raw(path: Source, data: Data) -> Raw:
@@ -172,8 +174,11 @@ def stored_schema(path: Source, data: Data) -> pa.Schema:
             schema = stored_columns(file)
         check_names(schema.names, file)
         schemas.append(normalise(schema.empty_table()).schema)
-    with readable_as(path, data):
+    try:
         return pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        found = f"its files differ: {in_one_line(error)}"
+        raise Problem(f"{path}: {found}; write that column in one type in all files") from None
 
 
 def stored_rows(
@@ -229,41 +234,46 @@ def text_rows(
     missing = [""] if all(map(pa.types.is_string, types.values())) else ["", *data.missing.get("*", [])]
     convert = pa.csv.ConvertOptions(strings_can_be_null=True, null_values=missing, include_columns=[*types])
     convert.column_types, done = dict(types), 0
-    for size in (block, LARGEST_BLOCK):
+    while True:
         passed = 0
         try:
             with unpacked(path, data.csv) as stream:
-                reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, size))
+                reader = pa.csv.open_csv(stream, convert_options=convert, **text_options(path, data, block))
                 for rows in in_runs((pa.Table.from_batches([batch]) for batch in reader), most):
                     new, passed = rows.slice(max(0, done - passed)), passed + len(rows)
                     done += len(new)
                     if len(new):
                         yield new
         except pa.ArrowInvalid as error:  # what went by is passed over in larger blocks
-            if not is_of_a_large_row(error) or size == LARGEST_BLOCK:
-                raise
+            block = larger_block(block, error, path, done)
         else:
             return
 
 
-def names_in(path: Source, data: Data) -> list[str]:
+def larger_block(block: int, error: pa.ArrowInvalid, path: Source, rows: int) -> int:
+    """The next size to try where a row is larger than a block: memory grows with the largest row, and no further.
+
+    Raises:
+        Problem: when no row may be so large; `rows` came before.
+        pa.ArrowInvalid: when something else is wrong.
+    """
+    is_header, is_row = (words in str(error) for words in ("cannot infer number of columns", "straddling"))
+    is_largest = block >= LARGEST_BLOCK
+    if is_row and is_largest:
+        found = f"a row after the first {rows:,} is larger than {LARGEST_BLOCK >> 20} MiB"
+        raise Problem(f"{path}: {found}; if a quote was left open there, close it")
+    if is_largest or not (is_header or is_row):
+        raise error
+    return 2 * block
+
+
+def names_in(path: Source, data: Data, block: int = BLOCK) -> list[str]:
     """The names of the columns of a text file."""
     try:
-        return _names_in(path, data, BLOCK)
+        with unpacked(path, data.csv) as stream:
+            return list(pa.csv.open_csv(stream, **text_options(path, data, block)).schema.names)
     except pa.ArrowInvalid as error:
-        if not is_of_a_large_row(error):
-            raise
-        return _names_in(path, data, LARGEST_BLOCK)
-
-
-def _names_in(path: Source, data: Data, block: int) -> list[str]:
-    with unpacked(path, data.csv) as stream:
-        return list(pa.csv.open_csv(stream, **text_options(path, data, block)).schema.names)
-
-
-def is_of_a_large_row(error: pa.ArrowInvalid) -> bool:
-    """Whether Arrow met a row that is larger than a block."""
-    return "straddling" in str(error)
+        return names_in(path, data, larger_block(block, error, path, 0))
 
 
 def unpacked(path: Source, csv: Csv) -> IO[bytes]:

@@ -66,7 +66,7 @@ def folds_by_rule(train: pa.Table, parameters: Parameters) -> Folds:
 
 
 def check_folds(train: pa.Table, parameters: Parameters) -> None:
-    """Refuse more folds than there are rows of a class, groups, times or, for a regression, pairs of rows."""
+    """Refuse more folds than there are rows (or pairs of rows for a regression), rows of a class, groups or times."""
     settings, count = parameters.prepare, parameters.train.folds
     place, target = f"params.yaml: train.folds: {count} folds", train[parameters.data.target]
     if settings.split_by:
@@ -74,10 +74,11 @@ def check_folds(train: pa.Table, parameters: Parameters) -> None:
         kind = "different times" if settings.split == "time" else "groups"
         problem = f"{place} need {needed} {kind} of '{settings.split_by}' to train on, found {found}; take fewer folds"
         refuse_if([problem] if found < needed else [])
-    if parameters.data.task == "regression":
-        problem = f"{place} need {2 * count} rows, found {len(train)} to train on; take fewer"
-        refuse_if([problem] if len(train) < 2 * count else [])
-    elif settings.split == "stratified":
+    is_classification = parameters.data.task == "classification"
+    needed = count if is_classification else 2 * count
+    problem = f"{place} need {needed} rows, found {len(train)} to train on; take fewer"
+    refuse_if([problem] if len(train) < needed else [])
+    if is_classification and settings.split == "stratified":
         counts = sorted((v["values"], v["counts"]) for v in pc.value_counts(target).to_pylist())
         needs = f"params.yaml: train.folds: each class needs {count} rows to train on"
         way = "take fewer folds, or remove or merge such classes in a stage before"

@@ -60,7 +60,7 @@ def evaluate_in_batches(train: Stored, test: Stored, parameters: Parameters) -> 
     build_estimator(parameters)  # which may be refused, before all rows are read
     settings, data = parameters.train, parameters.data
     check_parts(train.sample, test.sample, parameters)
-    with threadpool_limits(settings.threads), warnings_in_one_line():
+    with threadpool_limits(settings.threads), warnings_in_one_line(parameters):
         folds = Folds.of(train, parameters)
         most = SCORED_ROWS * 2 // max(2, folds.counts.shape[1])
         chosen = np.array(evenly(len(test), most))

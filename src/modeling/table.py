@@ -119,10 +119,14 @@ def _read_parquet(path: Path) -> pa.Table:
 
 
 def stored_batches(path: Source, most: int = BATCH, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of a Parquet or Feather file as they are stored, at most so many at a time, all columns or some.
+    """The rows of a Parquet or Feather file as they are stored, so many at a time, all columns or some.
 
-    Not more is held than one batch or row group of the file.
+    Not more is held than these and one batch or row group of the file.
     """
+    return in_runs(_stored(path, most, columns), most)
+
+
+def _stored(path: Source, most: int, columns: list[str] | None) -> Iterator[pa.Table]:
     if path.suffix == ".feather":
         with opened(path) as stream, pa.ipc.open_file(stream) as reader:
             stored = (pa.Table.from_batches([reader.get_batch(k)]) for k in range(reader.num_record_batches))
@@ -164,7 +168,7 @@ class TableWriter:
 
     def _write(self, row_groups: Iterable[pa.Table]) -> None:
         for rows in row_groups:
-            self.writer.write_table(rows, row_group_size=ROW_GROUP)
+            self.writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
 
 
 class Runs:
@@ -179,12 +183,12 @@ class Runs:
         while (count := sum(map(len, self.waiting))) >= self.size:
             known = pa.concat_tables(self.waiting)
             self.waiting = [known.slice(self.size)] if count > self.size else []
-            yield known.slice(0, self.size).combine_chunks()
+            yield known.slice(0, self.size)
 
     def rest(self) -> Iterator[pa.Table]:
         """The last rows, if any are left."""
         if any(map(len, self.waiting)):
-            yield pa.concat_tables(self.waiting).combine_chunks()
+            yield pa.concat_tables(self.waiting)
 
 
 def in_runs(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:

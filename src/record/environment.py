@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,11 @@ from packaging.version import InvalidVersion, Version
 
 from record.problem import Problem, refuse_if
 
-MEMORY_LIMIT, MEMORY_USED = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))  # of a container
+CONTROL_GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # of a container, or a service
+IN_GROUPS = {  # by controller, the second version of which has no name: limit, use, and what is cached of files
+    "": ("memory.max", "memory.current", ("active_file", "inactive_file")),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file")),
+}
 REQUIREMENTS = Path("requirements.txt")
 PYTHONS = {(3, 11), (3, 12), (3, 13)}  # what requirements.txt was locked for
 OTHER_FILES = ("-r", "-c", "-e", "--requirement", "--constraint", "--editable")  # what a lock does not hold itself
@@ -140,13 +144,28 @@ def _is_numeric(name: str) -> bool:
     return name in NUMERIC_NAMES or name.startswith(NUMERIC_PREFIXES)
 
 
+def left_in_groups() -> Iterator[int]:
+    """The bytes that the control groups of this process leave it, its own and those around it.
+
+    What is cached of files counts as used there, and is given up when memory is short.
+    """
+    for line in OWN_GROUPS.read_text().splitlines() if OWN_GROUPS.is_file() else ():
+        _, controller, path = line.split(":", 2)
+        limit, used, caches = IN_GROUPS.get(controller, ("", "", ()))
+        inside = CONTROL_GROUPS / controller / path.lstrip("/")
+        for group in (inside, *inside.parents) if limit else ():
+            if (group / limit).is_file() and (most := (group / limit).read_text().strip()).isdigit():
+                pairs = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+                cached = sum(int(size) for name, size in pairs if name in caches)
+                yield int(most) - int((group / used).read_text()) + cached
+
+
 def available_memory() -> int:
     """The bytes that this process can still take: of the machine, of its container, and of its own limits."""
     import psutil  # noqa: PLC0415 - only `train` asks
 
     found: list[int] = [psutil.virtual_memory().available]
-    if MEMORY_LIMIT.is_file() and (limit := MEMORY_LIMIT.read_text().strip()).isdigit():
-        found.append(int(limit) - int(MEMORY_USED.read_text()))
+    found += left_in_groups()
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - Windows does not have it
 

@@ -213,6 +213,27 @@ def test_a_scheduler_that_does_not_answer_ends_in_a_sentence(address: str, monke
     assert len(caught.value.lines) == 1
 
 
+@pytest.mark.parametrize("address", ["some words", "carrier://pigeon:1"])
+def test_after_that_sentence_nothing_is_waited_for_or_printed(address: str) -> None:
+    script = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+from test_cluster import FOREST, parameters_for
+from modeling.parallel import cluster
+from record.problem import run
+def main():
+    with cluster(parameters_for(FOREST)):
+        pass
+run(main)
+"""
+    env = os.environ | {"DASK_SCHEDULER_ADDRESS": address}
+    ended = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_a_worker_that_would_make_other_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modeling.cluster.SECONDS_TO_CONNECT", 5)
     with scheduler(tmp_path) as address, worker(address, OPENBLAS_CORETYPE="Haswell", PYTHONHASHSEED="1"):

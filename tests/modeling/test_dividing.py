@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from tables import RIDGE, make_parameters
+from tables import RIDGE, make_data, make_parameters
 
 from modeling import dividing, reading
 from modeling.checks import check_table, prepared_columns
@@ -39,9 +39,9 @@ def table(rows: int = ROWS) -> pa.Table:
     )
 
 
-def asked(rule: str, task: str) -> Parameters:
+def asked(rule: str, task: str, share: float = 0.25) -> Parameters:
     by = {"group": "shop", "time": "day"}.get(rule)
-    section = {"split": rule, "split_by": by, "test_size": 0.25, "seed": 3}
+    section = {"split": rule, "split_by": by, "test_size": share, "seed": 3}
     return make_parameters(RIDGE, {"classification": "label", "regression": "amount"}[task], task, prepare=section)
 
 
@@ -127,6 +127,41 @@ def test_a_row_that_is_larger_than_a_block_is_read_once(
     found = read_raw(tmp_path / "t.csv", make_parameters(RIDGE, "n").data).table
 
     assert (found["x"].to_pylist(), found["n"].to_pylist()) == (cells, [*range(201)])
+
+
+def test_blocks_are_no_larger_than_twice_the_largest_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, usual = [], reading.text_options
+    monkeypatch.setattr(reading, "text_options", lambda *asked: sizes.append(asked[-1]) or usual(*asked))
+    (tmp_path / "t.csv").write_text("x,n\n" + "a,1\n" * 9000 + f"{'a' * 5000},2\n" + "a,1\n" * 9000)
+    rows = reading.text_rows(tmp_path / "t.csv", make_data(), dict.fromkeys("xn", pa.string()), block=1024)
+
+    assert sum(map(len, rows)) == 18_001
+    assert max(sizes) in {4096, 8192}  # the row may lie so that it is in two blocks
+
+
+def test_a_quote_that_is_left_open_is_named_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LARGEST_BLOCK", 1 << 20)
+    (tmp_path / "t.csv").write_text("x,n\n1,2\n" + '"3,4\n' + "5,6\n" * 2**20)
+
+    with pytest.raises(Problem, match=r"a row after the first \d+ is larger than 1 MiB; if a quote was left open"):
+        read_raw(tmp_path / "t.csv", make_data(target="n"))
+
+
+def test_a_header_that_is_larger_than_a_block_is_read(tmp_path: Path) -> None:
+    names = [str(k) * 5000 for k in range(50)]
+    (tmp_path / "t.csv").write_text(",".join(names) + "\n")
+
+    assert reading.names_in(tmp_path / "t.csv", make_data()) == names
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_times_of_which_none_is_late_enough_are_refused(tmp_path: Path, task: str) -> None:
+    """The test would be nearest to its share if it had no rows at all."""
+    rows = table().drop_columns("day").append_column("day", pa.array(np.arange(ROWS) % 2))
+    pq.write_table(rows, tmp_path / "t.parquet")
+
+    with pytest.raises(Problem, match=r"test_size: 0\.2 of \d+ rows split by time of 'day' leaves a part with"):
+        prepared(tmp_path / "t.parquet", asked("time", task, 0.2))
 
 
 def test_a_feature_without_a_value_in_training_is_taken_out_of_both_parts(tmp_path: Path) -> None:

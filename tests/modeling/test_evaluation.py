@@ -311,13 +311,14 @@ def test_a_warning_of_every_fold_is_shown_once_and_in_one_line(capsys: pytest.Ca
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, AttributeError])
 def test_warnings_are_shown_even_if_the_fit_fails(capsys: pytest.CaptureFixture[str], error: type[Exception]) -> None:
-    with pytest.raises(Problem) as problem, warnings_in_one_line():  # noqa: PT012 - the block is what is tested
+    with pytest.raises(Problem) as problem, warnings_in_one_line(make_parameters(LOGISTIC)):  # noqa: PT012 - the block is what is tested
         for text in ("first\n  of two lines", "second", "first of two lines"):
             warnings.warn(text, stacklevel=1)
         say("a fact")
         raise error("not\n so")
 
-    assert problem.value.lines == (f"{REFUSED}: not so",)
+    way = "change estimators.mine in params.yaml, or choose another train.estimator"
+    assert problem.value.lines == (f"{REFUSED}: not so; {way}",)
     assert capsys.readouterr().err == "a fact\nwarning: first of two lines\nwarning: second\n"
 
 

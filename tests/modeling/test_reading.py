@@ -9,6 +9,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from raw_tables import ROWS, kinds, numbers, settings, written
+from tables import make_data
 
 from modeling.pitfalls import missing_targets
 from modeling.reading import DEFAULTS, read_raw
@@ -87,3 +88,18 @@ def test_a_class_that_is_spelt_like_a_missing_value_is_said_with_its_rows(tmp_pa
     assert found.text == "target 'y': 'NA' in 5 rows was read as missing; if it is a class, take it out of data.missing"
     kept = settings("t.csv", missing={"*": []})
     assert read_raw(tmp_path / "t.csv", kept).table["y"].to_pylist()[:3] == ["NA", "yes", None]
+
+
+def test_files_in_folders_that_are_named_like_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t/a.parquet").mkdir(parents=True)
+    pq.write_table(pa.table({"x": [1, 2]}), tmp_path / "t/a.parquet/part-0.parquet")
+
+    assert read_raw(tmp_path / "t", make_data()).table.to_pydict() == {"x": [1, 2]}
+
+
+def test_files_of_which_a_column_differs_in_type_are_refused_with_its_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1, 2]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": ["a"]}), tmp_path / "b.parquet")
+
+    with pytest.raises(Problem, match=r"its files differ: .*x has incompatible types.*; write that column in one type"):
+        read_raw(tmp_path, make_data())

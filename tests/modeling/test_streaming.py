@@ -251,7 +251,7 @@ def test_folds_are_refused_in_the_same_words(tmp_path: Path, prepare: dict[str, 
     warnings.simplefilter("ignore")  # scikit-learn's, of classes of few rows
     few = TABLE.slice(0, 12).set_column(9, "size", pa.array(["a"] * 11 + ["b"]))
     parameters = parameters_of(SGD, prepare=prepare, train={"folds": folds})
-    with pytest.raises((Problem, ValueError)) as expected:
+    with pytest.raises(Problem) as expected:
         folds_of(few, parameters)
     with pytest.raises(Problem) as found:
         evaluate_in_batches(kept(tmp_path, few, parameters), kept(tmp_path, few, parameters, "test"), parameters)
@@ -354,6 +354,14 @@ def test_an_estimator_that_cannot_learn_in_batches_is_refused_with_those_that_ca
 ) -> None:
     with pytest.raises(Problem, match=f"learns from all rows at once.*{named}.*train.stream: false"):
         learned(tmp_path, parameters_of(settings, task))
+
+
+@pytest.mark.parametrize("refused", [{"early_stopping": True}, {"class_weight": "balanced"}])
+def test_a_setting_that_partial_fit_alone_refuses_names_the_way_without_batches(
+    tmp_path: Path, refused: dict[str, Any]
+) -> None:
+    with pytest.raises(Problem, match=r"partial_fit.*; change estimators\.mine .*set train\.stream: false"):
+        learned(tmp_path, parameters_of(SGD | refused, data={"drop": ["price", "shop", *SLOW]}))
 
 
 IN_BATCHES = [(name, "classification") for name in learning_in_batches("classifier")]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tables import make_data
 
 from modeling.reading import read_raw
-from modeling.table import kind_of, kinds_of, normalise, read_table, to_frame, to_target, write_table
+from modeling.table import kind_of, kinds_of, normalise, read_table, stored_batches, to_frame, to_target, write_table
 from record.problem import Problem
 
 NAN = float("nan")
@@ -66,6 +67,21 @@ def test_reading_gives_back_what_was_written_and_bytes_and_frame_depend_only_on_
     assert kept(other, path) == kept(table, path)
     assert read_table(path).equals(table)
     pd.testing.assert_frame_equal(to_frame(other), to_frame(table))
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".feather"])
+def test_the_rows_of_a_file_come_in_batches_of_one_size_however_it_was_written(tmp_path: Path, ending: str) -> None:
+    """Small ones would each have their price, and the last digits of a prediction depend on the rows of its batch."""
+    path, table = tmp_path / f"t{ending}", pa.table({"row": range(1000), "tag": [f"tag {row}" for row in range(1000)]})
+    if ending == ".feather":
+        pyarrow.feather.write_feather(table, path, chunksize=7)
+    else:
+        pq.write_table(table, path, row_group_size=7)
+    found = [*stored_batches(path, 300)]
+
+    assert [len(rows) for rows in found] == [300, 300, 300, 100]
+    assert pa.concat_tables(found).equals(table)
+    assert [rows.column_names for rows in stored_batches(path, 300, ["tag"])] == [["tag"]] * 4
 
 
 def test_a_large_table_has_row_groups_whose_bytes_do_not_depend_on_how_it_was_read(path: Path) -> None:

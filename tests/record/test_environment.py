@@ -146,3 +146,30 @@ def test_a_limit_of_the_process_is_heeded() -> None:
 
     assert 0 < int(done.stdout) < 4 << 30
     assert environment.available_memory() > int(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "limit", "used", "total"),
+    [
+        ("0::/job", "job", "max", "current", ""),
+        ("0::/job/inner", "job", "max", "current", ""),
+        ("0::/", ".", "max", "current", ""),
+        ("9:cpu:/\n4:memory:/job", "memory/job", "limit_in_bytes", "usage_in_bytes", "total_"),
+        ("4:memory:/outside/of/the/container", "memory", "limit_in_bytes", "usage_in_bytes", "total_"),
+    ],
+)
+def test_a_limit_of_a_control_group_is_heeded_and_cached_files_are_not_in_use(  # noqa: PLR0913, PLR0917
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, folder: str, limit: str, used: str, total: str
+) -> None:
+    group = tmp_path / "groups" / folder
+    group.mkdir(parents=True)
+    (group / f"memory.{limit}").write_text("1000\n")
+    (group / f"memory.{used}").write_text("900\n")
+    (group / "memory.stat").write_text(f"{total}anon 200\n{total}inactive_file 500\n{total}active_file 200\n")
+    (tmp_path / "own").write_text(f"{own}\n")
+    monkeypatch.setattr(environment, "CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(environment, "OWN_GROUPS", tmp_path / "own")
+    assert environment.available_memory() == 800
+
+    (group / f"memory.{limit}").write_text("max\n")
+    assert environment.available_memory() > 1000
