@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -70,7 +70,7 @@ def read(version: Version) -> tuple[Manifest, Package]:
     return manifest, package
 
 
-def open_small(version: Version, name: str, md5: str | None) -> BinaryIO:
+def open_small(version: Version, name: str, md5: str | None) -> AbstractContextManager[BinaryIO]:
     """A file of a package to read from; of the model nothing is read here, so it need not be at hand."""
     if name == models.MODEL:
         raise models.MissingFileError(f"{version.folder / name}: not read")

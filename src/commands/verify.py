@@ -4,12 +4,11 @@ What Git or DVC cannot say, because there is no Git here or the clone is cut, is
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from shutil import copyfileobj
-from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from commands import versions
 from commands.processes import fetched
@@ -97,21 +96,20 @@ def check_folder(version: Version) -> Iterator[str]:
         yield f"{name!r} is not part of a package; remove it"
 
 
-def open_file(version: Version, name: str, md5: str | None) -> BinaryIO:
+@contextmanager
+def open_file(version: Version, name: str, md5: str | None) -> Iterator[BinaryIO]:
     """A file of a package to read from: of the workspace or of a commit; the model of a commit wherever DVC has it."""
     path = version.folder / name
     if version.commit is None:
-        return models.open_plain(path, md5)
-    if name != models.MODEL:
-        kept = git.read_blob(version.commit, path)
-        if kept is None:
-            raise models.MissingFileError(f"{path}: missing from commit {version.commit}")
-        return BytesIO(kept)
-    with fetched(path, version.commit) as model, model.open("rb") as content:
-        copy = TemporaryFile()  # noqa: SIM115 - the caller closes it
-        copyfileobj(content, copy)
-    copy.seek(0)
-    return cast("BinaryIO", copy)
+        with models.open_plain(path, md5) as file:
+            yield file
+    elif name == models.MODEL:
+        with fetched(path, version.commit) as model, model.open("rb") as file:
+            yield file
+    elif (kept := git.read_blob(version.commit, path)) is not None:
+        yield BytesIO(kept)
+    else:
+        raise models.MissingFileError(f"{path}: missing from commit {version.commit}")
 
 
 def tracked_md5s(version: Version) -> dict[str, str]:

@@ -7,6 +7,7 @@ DVC's cache to the very object that is recorded, and nothing is unpickled.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from record.checksums import Digest, copy, digest, digest_like, digest_of, forma
 from record.files import remove_unfinished, replacing, write
 from record.manifest import LARGEST, Manifest, parse_manifest
 from record.problem import CannotAsk, Problem, say
-from record.tracking import cached, is_link_to_cache, parse_pointer
+from record.tracking import cached, is_link_to_cache, parse_pointer, read_workspace
 
 MODELS = Path("models")
 MODEL = "model.joblib"
@@ -104,7 +105,9 @@ def read_package(folder: Path, *, with_model: bool = False) -> Package:
     return read_files(lambda name, md5: open_plain(folder / name, md5), with_model=with_model)
 
 
-def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: bool = False) -> Package:
+def read_files(
+    opened: Callable[[str, str | None], AbstractContextManager[BinaryIO]], *, with_model: bool = False
+) -> Package:
     """Read and hash the four files of a package, and its signature where there is one, each once.
 
     `opened` opens a file by its name; for the model it is also given the MD5 that the manifest records.
@@ -197,7 +200,10 @@ def keep_others(current: str) -> list[Path]:
     written = []
     for version in versions():
         manifest, pointer = current_manifest(folder_of(version)), folder_of(version) / POINTER
-        if version != current and manifest is not None and not is_pointer_to(pointer, manifest):
+        if version == current or manifest is None:
+            continue
+        content = read_workspace(pointer)
+        if content is None or not is_right_pointer(content, pointer, manifest):
             write(pointer, pointer_of(manifest))
             say(f"{pointer}: keeps that version with DVC; commit it")
             written.append(pointer)
@@ -220,13 +226,8 @@ def pointer_of(manifest: Manifest) -> bytes:
     return f"outs:\n- md5: {model.md5}\n  size: {model.size}\n  hash: md5\n  path: {MODEL}\n".encode()
 
 
-def is_pointer_to(pointer: Path, manifest: Manifest) -> bool:
-    """Whether a `.dvc` file tracks the model that a manifest records, beside it, and nothing else."""
-    return pointer.is_file() and is_right_pointer(pointer.read_bytes(), pointer, manifest)
-
-
 def is_right_pointer(content: bytes, pointer: Path, manifest: Manifest) -> bool:
-    """Whether the content of a `.dvc` file is what the manifest beside it asks for."""
+    """Whether a `.dvc` file tracks the model that the manifest beside it records, and nothing else."""
     return parse_pointer(content, pointer) == parse_pointer(pointer_of(manifest), pointer)
 
 
