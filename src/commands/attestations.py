@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from commands.exports.addresses import purl, url_of
 from commands.versions import Version
 from record import bundles, git, models
-from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, fingerprint_of
+from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, at, fingerprint_of
 from record.checksums import digest
 from record.files import write
 from record.manifest import Manifest, Sha256, now
@@ -44,38 +44,14 @@ class _Outcome(Part):
     annotations: dict[str, Any]
 
 
-class _Parameters(Part):
-    expected: dict[str, Sha256]
-
-
-class _Definition(Part):
-    externalParameters: _Parameters  # noqa: N815 - as the format has it
-
-
-class _Builder(Part):
-    version: dict[str, str]
-
-
-class _Metadata(Part):
-    finishedOn: str  # noqa: N815
-
-
-class _Details(Part):
-    builder: _Builder
-    metadata: _Metadata
-    byproducts: list[_Outcome]
-
-
-class _Predicate(Part):
-    buildDefinition: _Definition  # noqa: N815
-    runDetails: _Details  # noqa: N815
-
-
 class _Statement(Part):
-    type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
+    type: Annotated[Literal["https://in-toto.io/Statement/v1"], at("_type")]
     subject: list[Subject]
-    predicateType: Literal["https://slsa.dev/provenance/v1"]  # noqa: N815
-    predicate: _Predicate
+    predicate_type: Annotated[Literal["https://slsa.dev/provenance/v1"], at("predicateType")]
+    expected: Annotated[dict[str, Sha256], at("predicate", "buildDefinition", "externalParameters", "expected")]
+    machine: Annotated[dict[str, str], at("predicate", "runDetails", "builder", "version")]
+    finished: Annotated[str, at("predicate", "runDetails", "metadata", "finishedOn")]
+    outcomes: Annotated[list[_Outcome], at("predicate", "runDetails", "byproducts")]
 
 
 @dataclass(frozen=True)
@@ -88,14 +64,13 @@ class Attestation:
     @property
     def expected(self) -> dict[str, str]:
         """The files of the package that was built again, name → SHA-256."""
-        return self.statement.predicate.buildDefinition.externalParameters.expected
+        return self.statement.expected
 
     def differing(self) -> list[str]:
         """What did not come out as the package has it."""
         made = {file.name: file.digest.sha256 for file in self.statement.subject}
         files = [name for name, sha256 in self.expected.items() if made.get(name) != sha256]
-        outcomes = self.statement.predicate.runDetails.byproducts
-        others = [outcome.uri for outcome in outcomes if outcome.annotations.get("identical") is not True]
+        others = [out.uri for out in self.statement.outcomes if out.annotations.get("identical") is not True]
         return files or others
 
 

@@ -55,16 +55,14 @@ def hear(version: str, package: Package, tag: str | None, keys: Sequence[PublicK
 
 
 def _of_rebuild(attestation: Attestation, files: dict[str, str], key: PublicKey | None) -> Witness:
-    differs = attestation.differing()
+    differs, machine, finished = attestation.differing(), attestation.statement.machine, attestation.statement.finished
     if attestation.expected != files:
         says = "other files than these"
     else:
         says = f"not byte for byte ({', '.join(differs)})" if differs else "byte for byte"
-    identical = attestation.expected == files and not differs
-    by, details = key.fingerprint if key else attestation.signed.hint, attestation.statement.predicate.runDetails
-    machine, finished = details.builder.version, details.metadata.finishedOn
+    by = key.fingerprint if key else attestation.signed.hint
     said = f"{says} on {machine.get('platform')}, {finished.partition('T')[0]},"
-    return Witness("rebuilt", said, by, key is not None, identical, machine, finished)
+    return Witness("rebuilt", said, by, key is not None, says == "byte for byte", machine, finished)
 
 
 def signer_of_tag(tag: str, problems: list[str]) -> Witness | None:

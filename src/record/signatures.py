@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field, ValidationError
 
 from record import bundles
-from record.bundles import STATEMENT_TYPE, Part, PublicKey, Subject
+from record.bundles import STATEMENT_TYPE, Part, PublicKey, Subject, at
 from record.manifest import Sha256
 from record.models import CHECKED, SIGNATURE, SUMS, WRITTEN_BY_DVC, Package
 from record.problem import Problem
@@ -27,21 +27,13 @@ class _Resource(Part):
     digest: Sha256
 
 
-class _Serialization(Part):
-    method: Literal["files"]
-    hash_type: Literal["sha256"]
-
-
-class _Predicate(Part):
-    serialization: _Serialization
-    resources: list[_Resource]
-
-
 class _Statement(Part):
-    type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
+    type: Annotated[Literal["https://in-toto.io/Statement/v1"], at("_type")]
     subject: Annotated[list[Subject], Field(min_length=1, max_length=1)]
-    predicateType: Literal["https://model_signing/signature/v1.0"]  # noqa: N815 - as the format has it
-    predicate: _Predicate
+    predicate_type: Annotated[Literal["https://model_signing/signature/v1.0"], at("predicateType")]
+    method: Annotated[Literal["files"], at("predicate", "serialization", "method")]
+    hash_type: Annotated[Literal["sha256"], at("predicate", "serialization", "hash_type")]
+    resources: Annotated[list[_Resource], at("predicate", "resources")]
 
 
 def files_of(package: Package) -> dict[str, str]:
@@ -102,7 +94,7 @@ def _wrong_keys(signed: bundles.Signed, keys: Sequence[PublicKey]) -> Iterator[s
 
 def _not_covered(statement: _Statement, files: Mapping[str, str]) -> Iterator[str]:
     """Compare the files that a statement names with those that are there."""
-    resources = statement.predicate.resources
+    resources = statement.resources
     named = {resource.name: resource.digest for resource in resources}
     if len(named) != len(resources) or _root({str(k): r.digest for k, r in enumerate(resources)}) != (
         statement.subject[0].digest.sha256
