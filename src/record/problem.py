@@ -77,18 +77,13 @@ def say(fact: str) -> None:
     sys.stderr.write(f"{printable(fact)}\n")
 
 
-def one(_: object) -> int:
-    """What an item counts for in a bar that counts items."""
-    return 1
-
-
 def progress(  # noqa: PLR0913 - a bar has as many things to say
     items: Iterable[Item],
     what: str,
     unit: str,
     total: int | None = None,
     *,
-    size: Callable[[Item], int] = one,
+    size: Callable[[Item], int] = lambda _: 1,
     at_once: bool = False,
 ) -> Iterator[Item]:
     """The items; a person at a terminal who waits for them sees how many are done, at which rate, and the time left.

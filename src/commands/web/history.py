@@ -14,7 +14,7 @@ from typing import Any
 from commands import versions
 from commands.attestations import FOLDER
 from commands.deployments import deployments_of, words
-from commands.diff import LOWER_IS_BETTER, compare_folds
+from commands.diff import compare_folds, is_detail, judged
 from commands.trace import places
 from commands.versions import Record
 from commands.web import chain, charts
@@ -73,8 +73,7 @@ class Shown:
         found: dict[str, float | str] = {"difference": mine - theirs}
         if self.noise:
             found |= {"mean": self.noise["mean"], "margin": self.noise["margin"], "folds": self.noise["folds"]}
-            better = (self.noise["mean"] < 0) == (name in LOWER_IS_BETTER)
-            found["verdict"] = ("better" if better else "worse") if self.noise["significant"] else "within noise"
+            found["verdict"] = judged(str(name), self.noise["mean"]) if self.noise["significant"] else "within noise"
         return found
 
     @cached_property
@@ -150,14 +149,11 @@ def compare_with_before(found: list[Shown]) -> None:
         shown.before = release or last
         if shown.before and shown.before.manifest:
             changes = compare(shown.before.manifest, shown.manifest)
-            shown.changes = {group: [c for c in changes[group] if _is_cause(c)] for group in CAUSES if group in changes}
+            shown.changes = {
+                group: [c for c in changes[group] if not is_detail(c.name)] for group in CAUSES if group in changes
+            }
             shown.noise = compare_folds(shown.before.manifest, shown.manifest)
         last, release = shown, shown if shown.tag else release
-
-
-def _is_cause(change: Change) -> bool:
-    """Whether a person learns more from it than from the other hash of the same file."""
-    return not change.name.endswith((".md5", ".size", ".path")) or change.name.endswith(".origin.path")
 
 
 def read_plots(found: list[Shown]) -> None:
