@@ -17,7 +17,6 @@ from record.comparison import short
 from record.manifest import as_time
 from record.parameters import ARTIFACT_NAME
 
-FIELDS = "%(refname:lstrip=2) %(objecttype) %(objectname) %(*objectname) %(creatordate:unix)"
 ACTION = r"#(?P<stage>[^#!@]+)|@(?P<version>v[^#!@]+)"
 TAG = re.compile(rf"(?P<name>{ARTIFACT_NAME})(?:{ACTION})(?P<ends>!?)(?:#(?P<count>[0-9]+))?")
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # a tag may say any number
@@ -97,20 +96,19 @@ class Registry:
 
 def deployments_of(name: str) -> list[Deployment]:
     """Every time that a version of a model spent in a stage, the earliest first."""
-    return replay(events_by_name().get(name, []))
+    return replay(events_by_name(git.tags()).get(name, []))
 
 
-def events_by_name() -> dict[str, list[Event]]:
+def events_by_name(tags: Iterable[git.Tag]) -> dict[str, list[Event]]:
     """What the tags say of each model of this folder. A stage's tag without a tagger has no time, and is left out."""
     prefix = models.artifact_of("")
     found: dict[str, list[Event]] = defaultdict(list)
-    for line in (git.ask("for-each-ref", f"--format={FIELDS}", "refs/tags/") or "").splitlines():
-        tag, kind, own, target, time = line.split(" ")
-        said = TAG.fullmatch(tag.removeprefix(prefix)) if tag.startswith(prefix) else None
-        if said and (said["version"] or (kind == "tag" and time)):
-            when = datetime.fromtimestamp(min(int(time or 0), LATEST), UTC)
+    for tag in tags:
+        said = TAG.fullmatch(tag.name.removeprefix(prefix)) if tag.name.startswith(prefix) else None
+        if said and (said["version"] or (tag.is_annotated and tag.time is not None)):
+            when = datetime.fromtimestamp(min(tag.time or 0, LATEST), UTC)
             count, ends = int(said["count"] or 0), bool(said["ends"])
-            event = Event(when, count, tag, target or own, said["stage"], said["version"], ends)
+            event = Event(when, count, tag.name, tag.commit, said["stage"], said["version"], ends)
             found[said["name"]].append(event)
     return found
 

@@ -6,7 +6,7 @@ One row describes a version, for `list` and for `trace`, and one function says w
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from record import git, models, tracking
 from record.comparison import short
 from record.manifest import Manifest, parse_manifest
 from record.parameters import read_parameters
-from record.problem import Problem, did_you_mean, say
+from record.problem import Problem, did_you_mean, progress, say
 
 WORKSPACE = "workspace"
 PATTERN = f"{models.MODELS.as_posix()}/*/{models.MANIFEST}"
@@ -137,16 +137,15 @@ def experiments() -> dict[str, str]:
     return {name: commit for commit, name in experiments_by_commit().items()}
 
 
-def release_tags() -> dict[str, str]:
+def release_tags(tags: Iterable[git.Tag] | None = None) -> dict[str, str]:
     """The commits of all tags of the form `name@version`."""
-    listed = git.ask("for-each-ref", "--format=%(refname:lstrip=2) %(*objectname) %(objectname)", "refs/tags/") or ""
-    return {line.split()[0]: line.split()[1] for line in listed.splitlines() if "@" in line}
+    return {tag.name: tag.commit for tag in (git.tags() if tags is None else tags) if "@" in tag.name}
 
 
-def stages_now() -> dict[tuple[str, ...], list[str]]:
+def stages_now(tags: Iterable[git.Tag]) -> dict[tuple[str, ...], list[str]]:
     """The stages of life that models are in now, by name, version and model."""
     found: dict[tuple[str, ...], list[str]] = {}
-    for name, events in events_by_name().items():
+    for name, events in events_by_name(tags).items():
         for deployment in during(replay(events), datetime.now(UTC)):
             version = version_made_in(deployment.commit) or deployment.version
             content = git.read_blob(deployment.commit, models.folder_of(version) / models.MANIFEST)
@@ -282,10 +281,17 @@ def _load(content: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def describe(
+def describe(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What is known of some versions, for `list` and `trace` alike."""
+    experiments, tags = experiments_by_commit(), git.tags()
+    released, stages = release_tags(tags), stages_now(tags)
+    watched = progress(records, "versions", " versions", len(records))
+    return [_facts(record, experiments, released, stages) for record in watched]
+
+
+def _facts(
     record: Record, experiments: dict[str, str], tags: dict[str, str], stages: dict[tuple[str, ...], list[str]]
 ) -> dict[str, Any]:
-    """What is known of one version, for `list` and `trace` alike."""
     metric, score = record.main_score()
     return {
         "version": record.version,

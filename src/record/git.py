@@ -10,6 +10,7 @@ import re
 import secrets
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -116,6 +117,25 @@ def commit_of_tag(tag: str, root: Path | None = None) -> str | None:
     if commit := commit_of(f"refs/tags/{tag}", root):
         return commit
     raise CannotAsk(f"{tag}: the tag exists, but Git cannot read what it names; git fsck says what is damaged")
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag with the commit that it leads to, and when it or else the commit was made, in seconds since 1970."""
+
+    name: str
+    commit: str
+    is_annotated: bool
+    time: int | None  # None where nobody says
+
+
+def tags() -> list[Tag]:
+    """All tags, from one process."""
+    form = "%(refname:lstrip=2) %(objecttype) %(objectname) %(*objectname) %(creatordate:unix)"
+    found = (line.split(" ") for line in (ask("for-each-ref", f"--format={form}", "refs/tags/") or "").splitlines())
+    return [
+        Tag(name, target or own, kind == "tag", int(time) if time else None) for name, kind, own, target, time in found
+    ]
 
 
 def verify_tag(tag: str) -> tuple[bool, list[str]]:
