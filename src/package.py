@@ -172,11 +172,10 @@ def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Ru
     for path, found in missing.items() if "DVC_EXP_NAME" not in os.environ else ():  # whose parameters differ by intent
         say(f'warning: {path}: HEAD has {found}, so the manifest says "dirty"; commit it, then {PACKAGE_AGAIN}')
     name, baseline = os.environ.get("DVC_EXP_NAME"), os.environ.get("DVC_EXP_BASELINE_REV")
-    root = os.environ.get("DVC_ROOT") if name else None  # in a temporary copy, the repository that it was copied from
     costs = {stage: cost for stage, path in written.items() if (cost := notes.cost_of(path))}
     return manifest.Run(
         created_at=manifest.now(),
-        git=manifest.Git(commit=commit, dirty=bool(missing), remote=git.remote(Path(root) if root else None))
+        git=manifest.Git(commit=commit, dirty=bool(missing), remote=git.remote(models.places()[-1] if name else None))
         if commit
         else None,
         experiment=manifest.Experiment(name=name, baseline=baseline) if name and baseline else None,
@@ -271,8 +270,7 @@ def _worth(document: Manifest) -> int:
 
 def leave_note(document: Manifest) -> None:
     """Note in Git's own folder that this clone made the package, so that it can be loaded before it is committed."""
-    root = os.environ.get("DVC_ROOT")  # in a temporary copy, the repository that it was copied from
-    for place in (None, Path(root)) if root else (None,):
+    for place in models.places():
         git.leave_note(document.to_bytes(), f"{document.name} {document.version}", place)
 
 

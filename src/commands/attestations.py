@@ -4,7 +4,6 @@ Each is SLSA provenance v1. Its subjects are the files as they came out of the r
 differs is not about the package. A manifest that differs in `run` alone, which no two runs share, counts as the same.
 """
 
-import hashlib
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from commands.exports.addresses import purl, url_of
 from commands.versions import Version
 from record import bundles, git, models
 from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, at, fingerprint_of
-from record.checksums import digest
+from record.checksums import digest, sha256_of
 from record.files import write
 from record.manifest import Manifest, Sha256, now
 from record.problem import Problem
@@ -142,7 +141,7 @@ def statement(
 def expected_files(version: Version) -> dict[str, str]:
     """The SHA-256 of each file of a committed package, by name."""
     kept = {name: version.read(version.folder / name) or b"" for name in models.KEPT_BY_GIT}
-    hashed = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
+    hashed = {name: sha256_of(content) for name, content in kept.items()}
     return dict(sorted((hashed | {models.MODEL: version.manifest().model.sha256}).items()))
 
 

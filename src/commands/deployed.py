@@ -23,16 +23,12 @@ def run(stage: str | None, on: str | None) -> Result:
         if not found:
             raise CannotAsk(f"no tag here says what was in {stage or 'any stage'}, but of this clone {cut}")
         say(f"note: this answer may be old, since of this clone {cut}")
-    facts = [each.facts() | {"before": _facts(deployments.before(each, known))} for each in found]
+    facts = [each.facts() | {"before": (last := deployments.before(each, known)) and last.facts()} for each in found]
     if not found:
         others = [each for each in known if stage in {None, each.stage}]
         return Result([], [nothing(stage, on, others, start)], holds=False)
     rows = ((each.stage, each.name, deployments.words(each, known, PRECISE)) for each in found)
     return Result(facts, table(rows))
-
-
-def _facts(deployment: Deployment | None) -> dict[str, object] | None:
-    return deployment.facts() if deployment else None
 
 
 def period(on: str) -> tuple[datetime, datetime | None]:

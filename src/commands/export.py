@@ -3,7 +3,6 @@
 CycloneDX and SLSA are documents about a package, which need its small files alone. An OCI layout is the package itself.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from commands.result import Result
 from commands.verify import open_file
 from commands.versions import Version, commits_holding, find_version
 from record import models
-from record.checksums import copy, digest
+from record.checksums import copy, digest, sha256_of
 from record.files import PART, replacing, write
 from record.manifest import Manifest
 from record.models import Package
@@ -100,7 +99,7 @@ def write_layout(target: Path, layout: Layout, version: Version, manifest: Manif
     """Write a layout as a folder that is whole or does not exist, to a place that is free, or that has it already."""
     blob, recorded = oci.blob_of(manifest.model.sha256), manifest.model.sha256
     if os.path.lexists(target):
-        expected = {path: hashlib.sha256(content).hexdigest() for path, content in layout.files.items()}
+        expected = {path: sha256_of(content) for path, content in layout.files.items()}
         if found_in(target) != expected | {blob: recorded}:
             raise Problem(in_the_way(target))
         return

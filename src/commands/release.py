@@ -22,7 +22,7 @@ def run() -> Result:
     """Release the version that params.yaml names."""
     head = git.commit_of("HEAD")
     if head is None:
-        raise Problem("there is no commit to release; git init and git commit first")
+        raise Problem("nothing is committed yet; git init and git commit first")
     version = find_version(WORKSPACE)
     manifest = version.manifest()
     tag = models.release_tag(manifest)

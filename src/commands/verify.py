@@ -41,7 +41,7 @@ def run(names: list[str], keys: Sequence[Path] = ()) -> Result:
     """Verify the named versions, or all that are under models/; where keys are named, one of them must have signed."""
     asked = names or models.versions()
     if not asked:
-        raise Problem(f"{models.MODELS}/: there is no package; dvc repro makes one")
+        raise Problem(f"{models.MODELS}/: no package found; dvc repro makes one")
     named = [read_public_key(path) for path in keys]
     watched = progress(asked, "versions", " versions", len(asked))
     found = {name: verify(find_version(name), keys=named) for name in watched}

@@ -66,14 +66,14 @@ def find_version(what: str) -> Version:
                 f"{models.folder_of(name)}: params.yaml asks for it, but it was not made yet; dvc repro makes it"
             )
         return Version(name)
-    known = models.versions()
-    revision = experiments().get(what) or git.commit_of(what)
+    known, named = models.versions(), experiments()
+    revision = named.get(what) or git.commit_of(what)
     if what in known:
         if revision and git.commit_of(f"refs/tags/{what}") is None:
             say(f"note: '{what}' is also an experiment or a revision; {short(revision)} names that one")
         return Version(what)
-    if what in experiments() and git.commit_of(what) not in {None, revision}:
-        say(f"note: '{what}' is also a revision; {short(str(git.commit_of(what)))} names that one")
+    if what in named and (other := git.commit_of(what)) not in {None, revision}:
+        say(f"note: '{what}' is also a revision; {short(str(other))} names that one")
     if revision:
         if made := version_made_in(revision):
             return Version(made, revision)
@@ -83,7 +83,7 @@ def find_version(what: str) -> Version:
     if VERSION_NAME.fullmatch(what) and (commit := next(commits_holding(Version(what)), None)):
         return Version(what, commit)
     raise Problem(
-        f"'{what}' is not a version, revision or experiment; {did_you_mean(what, [*known, *experiments(), WORKSPACE])}"
+        f"'{what}' is not a version, revision or experiment; {did_you_mean(what, [*known, *named, WORKSPACE])}"
     )
 
 

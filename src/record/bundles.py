@@ -6,7 +6,6 @@ a hint, which nothing protects: it helps to find the key, and only the signature
 
 import base64
 import getpass
-import hashlib
 import json
 import sys
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 
+from record.checksums import sha256_of
 from record.files import to_json
 from record.manifest import Sha256
 from record.problem import Problem
@@ -74,7 +74,7 @@ class _Bundle(Part):
 def fingerprint_of(key: ec.EllipticCurvePublicKey) -> str:
     """The name of a key: the SHA-256 of its PEM file."""
     form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(key.public_bytes(*form)).hexdigest()
+    return sha256_of(key.public_bytes(*form))
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def _passphrase(path: Path) -> str:
     if not sys.stdin.isatty():
-        raise Problem(f"{path}: is encrypted, and its passphrase can only be typed at a terminal; sign at one")
+        raise Problem(f"{path}: is encrypted; run this in a terminal, where its passphrase can be typed")
     return getpass.getpass(f"Passphrase of {path}: ")
 
 

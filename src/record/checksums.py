@@ -36,7 +36,7 @@ def digest_of(file: BinaryIO) -> Digest:
     """Both hashes of what is left of a file, in one pass and constant memory, both at work at once."""
     if isinstance(file, BytesIO):
         content = file.read()
-        return Digest(len(content), md5_of(content), hashlib.sha256(content).hexdigest())
+        return Digest(len(content), md5_of(content), sha256_of(content))
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most verbs hash nothing
 
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -102,6 +102,11 @@ def copy(source: Path, target: Path) -> None:
 def md5_of(content: bytes) -> str:
     """The MD5 of bytes that are in memory."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def sha256_of(content: bytes) -> str:
+    """The SHA-256 of bytes that are in memory."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def format_sums(sums: Mapping[str, str]) -> bytes:

@@ -247,19 +247,23 @@ def release_tag(manifest: Manifest) -> str:
     return tag_of(manifest.name, manifest.version)
 
 
+def places(here: Path | None = None) -> list[Path | None]:
+    """This repository and, in the temporary copy in which an experiment runs, the one that it was copied from."""
+    root = os.environ.get("DVC_ROOT")
+    return [here, Path(root)] if root else [here]
+
+
 def released_manifest(manifest: Manifest, *, ask_remote: bool = True) -> Manifest | None:
     """What was released under a manifest's name and version; None when nothing was.
 
-    A temporary copy of the repository, in which an experiment runs, has none of its tags, so those of `DVC_ROOT`, the
-    repository that it was copied from, count too.
+    A temporary copy of the repository has none of its tags, so those of the repository that it was copied from count.
 
     Raises:
         CannotAsk: when this clone lacks tags or history, and the repository that it came from has released the
             version, or cannot be reached.
     """
-    tag, root = release_tag(manifest), os.environ.get("DVC_ROOT")
-    path = folder_of(manifest.version) / MANIFEST
-    for place in (None, Path(root)) if root else (None,):
+    tag, path = release_tag(manifest), folder_of(manifest.version) / MANIFEST
+    for place in places():
         if commit := git.commit_of_tag(tag, place):
             content = git.read_blob(commit, path, place)
             if content is None:

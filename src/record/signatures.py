@@ -4,7 +4,6 @@ It names the package's files with their SHA-256, so `model_signing verify key` c
 repository, and what that tool signed is checked here. Git keeps it beside the files; DVC does not know it.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from record import bundles
 from record.bundles import STATEMENT_TYPE, Part, PublicKey, Subject, at
+from record.checksums import sha256_of
 from record.manifest import Sha256
 from record.models import CHECKED, SIGNATURE, SUMS, WRITTEN_BY_DVC, Package
 from record.problem import Problem
@@ -58,7 +58,7 @@ def sign(name: str, package: Package, key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _root(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(bytes.fromhex("".join(files.values()))).hexdigest()
+    return sha256_of(bytes.fromhex("".join(files.values())))
 
 
 def check_signature(package: Package, keys: Sequence[PublicKey] = ()) -> tuple[str, list[str]]:
