@@ -9,7 +9,9 @@ import gc
 import importlib
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from record.problem import CANNOT_BE_ANSWERED, Problem, printable, run
 
@@ -47,44 +49,40 @@ def make_parser() -> argparse.ArgumentParser:
     for verb, (does, example) in VERBS.items():
         epilog = f"example: python src/lineage.py {verb} {example}".rstrip()
         verbs[verb] = subparsers.add_parser(verb, help=does, description=does, epilog=epilog)
-        verbs[verb].add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
-    for verb in ("show", "card", "restore", "sign", "export", "rebuild"):
-        verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
+
+    def add(names: Iterable[str], flag: str, **options: Any) -> None:
+        for name in names:
+            verbs[name].add_argument(flag, **options)
+
+    add(verbs, "--json", action="store_true", help="print the facts as JSON, for a program")
+    add(("show", "card", "restore", "sign", "export", "rebuild"), "version", metavar="VERSION", help=VERSION)
     also = "also those of Git's history alone"
-    for verb in ("list", "page"):
-        verbs[verb].add_argument("--all", dest="everywhere", action="store_true", help=also)
+    add(("list", "page"), "--all", dest="everywhere", action="store_true", help=also)
     page = "where to write it; reports/lineage.html by default"
-    verbs["page"].add_argument("--output", metavar="PATH", type=Path, default=Path("reports/lineage.html"), help=page)
-    verbs["verify"].add_argument("names", metavar="VERSION", nargs="*", help=f"{VERSION}; by default all of models/")
+    add(("page",), "--output", metavar="PATH", type=Path, default=Path("reports/lineage.html"), help=page)
+    add(("verify",), "names", metavar="VERSION", nargs="*", help=f"{VERSION}; by default all of models/")
     stage = "a stage that versions were assigned to, such as prod; by default each of them"
-    verbs["deployed"].add_argument("stage", metavar="STAGE", nargs="?", help=stage)
+    add(("deployed",), "stage", metavar="STAGE", nargs="?", help=stage)
     on = "a day or a time in UTC, such as 2026-03-01 or 2026-03-01T12:00:00Z; by default now"
-    verbs["deployed"].add_argument("--on", metavar="DATE", help=on)
-    verbs["diff"].add_argument("before", metavar="A", help=VERSION)
-    verbs["diff"].add_argument("after", metavar="B", help=f"{VERSION}, or workspace")
+    add(("deployed",), "--on", metavar="DATE", help=on)
+    add(("diff",), "before", metavar="A", help=VERSION)
+    add(("diff",), "after", metavar="B", help=f"{VERSION}, or workspace")
     what = "a file of any name, a hash or its beginning, a commit, an experiment, or a path that once was"
-    verbs["trace"].add_argument("what", metavar="WHAT", help=what)
-    for verb in ("restore", "rebuild"):
-        fresh = "when the pipeline is run, install that commit's own requirements.txt first"
-        verbs[verb].add_argument("--fresh-env", action="store_true", help=fresh)
+    add(("trace",), "what", metavar="WHAT", help=what)
+    fresh = "when the pipeline is run, install that commit's own requirements.txt first"
+    add(("restore", "rebuild"), "--fresh-env", action="store_true", help=fresh)
     snapshot = "a table in a format of data.path, which is the default"
-    verbs["contract"].add_argument("table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
+    add(("contract",), "table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
     public = "a public key that must have signed; may be repeated, one of them is enough"
-    for verb in ("verify", "page"):
-        verbs[verb].add_argument(
-            "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public
-        )
-    attest = "sign what came out, whichever it is, into attestations/"
-    verbs["rebuild"].add_argument("--attest", action="store_true", help=attest)
+    add(("verify", "page"), "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public)
+    add(("rebuild",), "--attest", action="store_true", help="sign what came out, whichever it is, into attestations/")
     forms = "a bill of materials, provenance, or what a registry of containers takes"
-    verbs["export"].add_argument(
-        "--format", dest="form", choices=("cyclonedx", "slsa", "oci"), required=True, help=forms
-    )
+    add(("export",), "--format", dest="form", choices=("cyclonedx", "slsa", "oci"), required=True, help=forms)
     place = "where to write it, by default stdout, and for oci a folder of exports/"
-    verbs["export"].add_argument("--output", metavar="PATH", type=Path, help=place)
+    add(("export",), "--output", metavar="PATH", type=Path, help=place)
+    private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
     for verb in ("sign", "rebuild"):
-        private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
-        verbs[verb].add_argument("--key", metavar="PEM", type=Path, required=verb == "sign", help=private)
+        add((verb,), "--key", metavar="PEM", type=Path, required=verb == "sign", help=private)
     return parser
 
 

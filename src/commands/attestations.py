@@ -77,8 +77,7 @@ def attestations_of(version: str, problems: list[str]) -> Iterator[Attestation]:
     """The attestations of a version that are here; one that is not readable becomes a problem."""
     for path in sorted((FOLDER / version).glob("*.json")):
         try:
-            with models.open_plain(path) as file:
-                signed = bundles.parse(models.read_text(file, str(path)), path.as_posix())
+            signed = bundles.parse(models.read_plain(path), path.as_posix())
             yield Attestation(signed, _Statement.model_validate_json(signed.payload))
         except ValidationError:
             problems.append(f"{path}: is not an attestation of a rebuild; remove it")

@@ -17,7 +17,7 @@ from commands.markdown import code, text
 from commands.result import Result
 from commands.show import code_words, feature_row
 from commands.versions import Version, commits_holding, find_version, holds, version_made_in
-from commands.witnesses import hear
+from commands.witnesses import witnesses_of
 from record import git, models
 from record.comparison import flatten, number, short, word
 from record.manifest import Manifest, Model, OldManifest
@@ -290,4 +290,4 @@ def heard(version: Version, source: Source) -> list[str]:
     package = models.read_package(version.folder) if version.folder.is_dir() and version.commit is None else None
     if package is None or models.check_package(package, version.name)[1]:
         return []
-    return [f"{witness.kind}: {witness.line()}" for witness in hear(version.name, package, source.tag, ())[0]]
+    return [f"{witness.kind}: {witness.line()}" for witness in witnesses_of(version.name, package, source.tag, ())[0]]

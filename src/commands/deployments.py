@@ -74,7 +74,7 @@ class Registry:
     assigned: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))  # stage → commit → when
     deregistered: set[str] = field(default_factory=set)
 
-    def hear(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Take in the next event."""
         if event.stage:
             self.assigned[event.stage].pop(event.commit, None)
@@ -122,7 +122,7 @@ def replay(events: Iterable[Event]) -> list[Deployment]:
     ordered = sorted(events, key=lambda event: (event.when, event.count, event.tag))
     versions = {event.commit: event.version for event in ordered if event.version}
     for event in ordered:
-        registry.hear(event)
+        registry.apply(event)
         now = registry.occupants()
         for stage in sorted(running.keys() | now.keys()):
             before, after = running.get(stage), now.get(stage)

@@ -14,7 +14,7 @@ from commands import versions
 from commands.processes import fetched
 from commands.result import Result, table
 from commands.versions import Version, find_version
-from commands.witnesses import Witness, hear
+from commands.witnesses import Witness, witnesses_of
 from record import git, models, tracking
 from record.bundles import PublicKey, read_public_key
 from record.checksums import Digest
@@ -78,7 +78,7 @@ def verify(version: Version, holder: str | None = None, keys: Sequence[PublicKey
         if released and not is_released:
             findings.problems += check_claim(version, models.release_tag(manifest), released)
         tag = models.release_tag(manifest) if is_released else None
-        findings.witnesses, problems = hear(version.name, package, tag, keys)
+        findings.witnesses, problems = witnesses_of(version.name, package, tag, keys)
         findings.problems += problems
     findings.problems = list(dict.fromkeys(findings.problems))
     return findings

@@ -213,8 +213,7 @@ def in_workspace() -> list[Record]:
     found = []
     for version in models.versions():
         try:
-            with models.open_plain(models.folder_of(version) / models.MANIFEST) as file:
-                document = _load(models.read_text(file, models.MANIFEST))
+            document = _load(models.read_plain(models.folder_of(version) / models.MANIFEST))
         except Problem:
             document = None
         found.append(Record(version, document or {}, present=True))

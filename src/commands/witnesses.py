@@ -35,7 +35,9 @@ class Witness:
         return f"{self.says} by the key {short(self.by)} ({'checked' if self.checked else NAME_IT})"
 
 
-def hear(version: str, package: Package, tag: str | None, keys: Sequence[PublicKey]) -> tuple[list[Witness], list[str]]:
+def witnesses_of(
+    version: str, package: Package, tag: str | None, keys: Sequence[PublicKey]
+) -> tuple[list[Witness], list[str]]:
     """All who say something about an intact package, and the problems of what they say."""
     witnesses = []
     signer, problems = check_signature(package, keys)

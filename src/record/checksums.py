@@ -5,7 +5,7 @@ Where both were taken of the same bytes, and recorded together, one of them is e
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -69,12 +69,11 @@ def md5_of_file(path: Path, recorded: Sequence[Digest] = ()) -> str:
         return known or _hash(file, "md5")
 
 
-def md5s_of_files(paths: Iterable[Path], recorded: Sequence[Digest] = ()) -> list[str]:
+def md5s_of_files(files: Sequence[Path], recorded: Sequence[Digest] = ()) -> list[str]:
     """As `md5_of_file` for each file, several at once."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = list(paths)
         return list(progress(pool.map(partial(md5_of_file, recorded=recorded), files), "files", " files", len(files)))
 
 

@@ -82,6 +82,12 @@ def read_text(file: BinaryIO, name: str) -> bytes:
     return content
 
 
+def read_plain(path: Path) -> bytes:
+    """The content of a small file that is neither a device nor a link."""
+    with open_plain(path) as file:
+        return read_text(file, str(path))
+
+
 def read_manifest_of(folder: Path) -> Manifest:
     """The manifest of the package in a folder."""
     with open_plain(folder / MANIFEST) as file:

@@ -18,7 +18,7 @@ from commands.diff import compare_folds, is_detail, judged
 from commands.trace import places
 from commands.versions import Record
 from commands.web import chain, charts
-from commands.witnesses import Witness, hear
+from commands.witnesses import Witness, witnesses_of
 from record import git, models, tracking
 from record.bundles import PublicKey
 from record.checksums import Digest, digest_of, format_sums, md5_of
@@ -136,7 +136,7 @@ def complete(found: list[Shown], keys: Sequence[PublicKey]) -> None:
             shown.problems += getattr(problem, "lines", ("manifest.json: not readable",))
     compare_with_before(found)
     read_plots(found)
-    listen(found, keys)
+    add_witnesses(found, keys)
 
 
 def compare_with_before(found: list[Shown]) -> None:
@@ -182,7 +182,7 @@ def _is_recorded(files: dict[str, bytes], manifest: Manifest) -> bool:
     return is_folder or all(outs.get((PLOTS / name).as_posix()) == md5 for name, md5 in md5s.items())
 
 
-def listen(found: list[Shown], keys: Sequence[PublicKey]) -> None:
+def add_witnesses(found: list[Shown], keys: Sequence[PublicKey]) -> None:
     """Who signed each version, its tag, or a rebuild of it, and which stages of life it was put into."""
     signatures = read_signatures(found)
     form = "%(if)%(contents:signature)%(then)%(refname:lstrip=2)%(end)"
@@ -195,7 +195,7 @@ def listen(found: list[Shown], keys: Sequence[PublicKey]) -> None:
         shown.at_hand = shown.record.present and (models.folder_of(version) / models.MODEL).is_file()
         if shown.manifest and (version in signatures or shown.tag in signed or (FOLDER / version).is_dir()):
             package = package_of(shown.manifest, signatures.get(version))
-            shown.witnesses, problems = hear(version, package, shown.tag if shown.tag in signed else None, keys)
+            shown.witnesses, problems = witnesses_of(version, package, shown.tag if shown.tag in signed else None, keys)
             unsigned = models.SIGNATURE not in package.texts
             shown.problems += [line for line in problems if not (unsigned and line.startswith(models.SIGNATURE))]
 
@@ -207,8 +207,7 @@ def read_signatures(found: list[Shown]) -> dict[str, bytes]:
     signatures = {version: kept["HEAD", p.as_posix()] for version, p in paths.items() if ("HEAD", p.as_posix()) in kept}
     for version, path in paths.items():
         if path.is_file():
-            with models.open_plain(path) as file:
-                signatures[version] = models.read_text(file, str(path))
+            signatures[version] = models.read_plain(path)
     return signatures
 
 
