@@ -80,7 +80,7 @@ def refuse_unknown(stage: str | None, known: set[str]) -> None:
 
 
 def nothing(stage: str | None, on: str | None, known: Sequence[Deployment], start: datetime) -> str:
-    """That nothing was there, and what was before or else came after."""
+    """That nothing was in the stage, with what was there before or, failing that, came first."""
     said = f"nothing {'was' if on else 'is'} in {stage or 'any stage'} {f'on {on}' if on else 'now'}"
     earlier = [(each.until, each.name) for each in known if each.until and each.until <= start]
     if earlier:

@@ -66,7 +66,7 @@ def verify(version: Version, holder: str | None = None, keys: Sequence[PublicKey
     if manifest:
         findings.problems += check_params(manifest)
         findings.unchecked += [
-            f"whether {entry.path} still is what was read (etag {short(entry.hash)}), which dvc status asks"
+            f"whether {entry.path} is still what was read (etag {short(entry.hash)}); dvc status checks that"
             for entry in manifest.inputs
             if "://" in entry.path
         ]

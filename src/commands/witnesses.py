@@ -1,6 +1,6 @@
 """Who says something about a version: the signer of its files, of its release tag, and those who built it again.
 
-A signature is checked with the keys that are named. Of any other it is said that it is there, and not checked.
+A signature is checked with the keys that are named. Any other is listed as not checked.
 """
 
 from collections.abc import Sequence

@@ -79,7 +79,7 @@ class Table(File):
 
 
 class Origin(Record):
-    """Where an input came from: whence an import took it, or in which storage it was read."""
+    """Where an input came from: the source of an import, or the storage in which it was read."""
 
     tracked_by: str  # the `.dvc` file, or dvc.lock for what was read in a storage
     url: str | None
