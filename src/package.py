@@ -31,7 +31,7 @@ CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js"}
 SETTINGS = {".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
 
 
-def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
+def stages_behind() -> dict[str, Stage]:
     """Every stage that the package rests on, from raw data to model, as `dvc.lock` records it.
 
     Raises:
@@ -39,14 +39,14 @@ def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
     """
     recorded = tracking.recorded_stages(tracking.read_workspace)
     declared = tracking.declared_stages(tracking.read_workspace)
-    ends = declared[package].deps if package in declared else []
+    ends = declared[PACKAGE].deps if PACKAGE in declared else []
     templated = [end for end in ends if "*" in end]
-    refuse_if(f"{PIPELINE}: {package}: only DVC can fill in the dependency {end}; write the path" for end in templated)
+    refuse_if(f"{PIPELINE}: {PACKAGE}: only DVC can fill in the dependency {end}; write the path" for end in templated)
     stages = tracking.ancestors(recorded, ends)
     read = [dep for stage in stages.values() for dep in stage.deps]
     refuse_if(tracking.unrecorded([*ends, *read], recorded))
     if not stages:
-        raise Problem(f"{LOCK}: records no stage that {package} depends on; dvc repro runs them")
+        raise Problem(f"{LOCK}: records no stage that {PACKAGE} depends on; dvc repro runs them")
     return stages
 
 

@@ -109,20 +109,18 @@ def commit_that_made(version: Version) -> str:
 def commits_holding(version: Version, manifest: bytes | None = None) -> Iterator[str]:
     """The commits that hold a version, or one manifest of it: its release, HEAD, then all others, the newest first."""
     path = version.folder / models.MANIFEST
-    candidates = [*release_commits(version), git.commit_of("HEAD"), *git.commits_of(path, revision="--all")]
+    candidates = [release_commit(version), git.commit_of("HEAD"), *git.commits_of(path, revision="--all")]
     for commit in dict.fromkeys(filter(None, candidates)):
         content = git.read_blob(commit, path)
         if content is not None and manifest in {None, content}:
             yield commit
 
 
-def release_commits(version: Version) -> list[str]:
+def release_commit(version: Version) -> str | None:
     """The commit of the version's release tag, if there is one."""
     found = models.current_manifest(version.folder)
     name = found.name if found else read_parameters().package.name  # damaged: go by the name in params.yaml
-    tag = models.tag_of(name, version.name)
-    commit = git.commit_of(f"refs/tags/{tag}")
-    return [commit] if commit else []
+    return git.commit_of(f"refs/tags/{models.tag_of(name, version.name)}")
 
 
 def experiments_by_commit() -> dict[str, str]:
