@@ -114,10 +114,7 @@ def open_file(version: Version, name: str, md5: str | None) -> Iterator[BinaryIO
 
 def tracked_md5s(version: Version) -> dict[str, str]:
     """What DVC records of a version's files, from the entry of `package` in dvc.lock or from the pointer."""
-    content = version.read(LOCK)
-    stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
-    outs = stage.outs if stage else {}
-    model = (version.folder / models.MODEL).as_posix()
+    outs, model = tracking.package_outs(version.read), (version.folder / models.MODEL).as_posix()
     if model in outs:
         return outs
     tracked = tracking.pointer_to(model, version.read)

@@ -89,10 +89,8 @@ def find_version(what: str) -> Version:
 
 def version_made_in(commit: str) -> str | None:
     """The version that the pipeline packaged last in a commit, from its `dvc.lock`."""
-    content = git.read_blob(commit, tracking.LOCK)
-    stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
-    manifests = [Path(path) for path in (stage.outs if stage else ()) if Path(path).name == models.MANIFEST]
-    return manifests[0].parent.name if manifests else None
+    outs = map(Path, tracking.package_outs(tracking.reader_of(commit)))
+    return next((path.parent.name for path in outs if path.name == models.MANIFEST), None)
 
 
 def commit_that_made(version: Version) -> str:
@@ -196,6 +194,10 @@ class Record:
         """The raw data, of either schema: path and hashes."""
         found = self.get("inputs") or [self.get("data", "source")]
         return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+    def experiment(self, by_commit: dict[str, str]) -> str | None:
+        """The experiment that recorded it, or that it names."""
+        return by_commit.get(self.commit or "") or self.text("run", "experiment", "name")
 
     def main_score(self) -> tuple[str | None, float | None]:
         """The name of the main metric and its value on the test part."""
@@ -303,7 +305,7 @@ def _facts(
         "created_at": record.text("run", "created_at"),
         "recorded_in": record.commit,
         "recorded_times": record.times,
-        "experiment": experiments.get(record.commit or "") or record.text("run", "experiment", "name"),
+        "experiment": record.experiment(experiments),
     }
 
 

@@ -56,12 +56,8 @@ class Shown:
     @cached_property
     def scores(self) -> dict[str, float | None]:
         """The main score on the test part, over the folds and of the baseline, each only where it is a number."""
-        name = self.record.main_score()[0]
-        return {key: self._score(name, key) for key in ("test", "baseline", "cv_mean", "cv_std")} if name else {}
-
-    def _score(self, name: str, key: str) -> float | None:
-        found = self.record.get("metrics", name, key)
-        return charts.number(number(found))
+        name, keys = self.record.main_score()[0], ("test", "baseline", "cv_mean", "cv_std")
+        return {key: charts.number(number(self.record.get("metrics", name, key))) for key in keys} if name else {}
 
     @cached_property
     def against(self) -> dict[str, float | str] | None:
@@ -110,7 +106,7 @@ def collect(*, everywhere: bool) -> tuple[list[Shown], bool]:
         named, known = versions.experiments_by_commit(), {record.identity() for record in released.values()}
         others = versions.one_for_each_model([*versions.in_workspace(), *versions.in_commits()])
         found += [
-            Shown(record, None, named.get(record.commit or "") or record.text("run", "experiment", "name"))
+            Shown(record, None, record.experiment(named))
             for record in others
             if record.identity() not in known and (everywhere or record.present)
         ]
@@ -163,12 +159,8 @@ def read_plots(found: list[Shown]) -> None:
     contents = git.read_places((commit, path) for commit in commits for path in paths.values())
     here = {name: content for name in PLOT_FILES if (content := read_workspace(PLOTS / name))}
     for shown in found:
-        commit = shown.record.commit
-        there = (
-            {name: contents[commit, path] for name, path in paths.items() if (commit, path) in contents}
-            if commit
-            else {}
-        )
+        commit = str(shown.record.commit)
+        there = {name: contents[at] for name, path in paths.items() if (at := (commit, path)) in contents}
         for files in filter(None, (there, here)):
             if not shown.plots and shown.manifest and _is_recorded(files, shown.manifest):
                 shown.plots = {name: charts.read_rows(content) for name, content in files.items()}
@@ -204,11 +196,11 @@ def read_signatures(found: list[Shown]) -> dict[str, bytes]:
     """The signature of each version, in the workspace or else in HEAD: it may be younger than the release."""
     paths = {shown.record.version: models.folder_of(shown.record.version) / models.SIGNATURE for shown in found}
     kept = git.read_places(("HEAD", path.as_posix()) for path in paths.values())
-    signatures = {version: kept["HEAD", p.as_posix()] for version, p in paths.items() if ("HEAD", p.as_posix()) in kept}
-    for version, path in paths.items():
-        if path.is_file():
-            signatures[version] = models.read_plain(path)
-    return signatures
+    signatures = {
+        version: models.read_plain(path) if path.is_file() else kept.get(("HEAD", path.as_posix()))
+        for version, path in paths.items()
+    }
+    return {version: signature for version, signature in signatures.items() if signature}
 
 
 def package_of(manifest: Manifest, signature: bytes | None) -> Package:
