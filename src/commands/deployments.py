@@ -38,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A time that a version spent in a stage; without an end, it is there still."""
+    """A time that a version spent in a stage; without an end, it is still there."""
 
     stage: str
     version: str  # the commit, where that has no version

@@ -70,7 +70,7 @@ def read(version: Version) -> tuple[Manifest, Package]:
 
 
 def open_small(version: Version, name: str, md5: str | None) -> AbstractContextManager[BinaryIO]:
-    """A file of a package to read from; of the model nothing is read here, so it need not be at hand."""
+    """A file of a package to read from; the model is not read here, so it may be missing."""
     if name == models.MODEL:
         raise models.MissingFileError(f"{version.folder / name}: not read")
     return open_file(version, name, md5)

@@ -1,6 +1,6 @@
 """`lineage.py verify`: is a package what it says? Everything that can be checked is, and each problem is named.
 
-What Git or DVC cannot say, because there is no Git here or the clone is cut, is named too, and never counts as a yes.
+What Git or DVC cannot answer, as outside of a repository or in a cut clone, is named too, and never counts as a yes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -218,7 +218,7 @@ def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> 
     """Whether a commit holds the code, data and parameters: `holder`, or the recorded one where the record is clean."""
     record = manifest.run.git
     if not git.has_repository():
-        findings.unchecked.append("there is no Git repository here to ask")
+        findings.unchecked.append("this is not a Git repository")
         return
     commit = holder or (record.commit if record else None)
     if record is None and not holder:

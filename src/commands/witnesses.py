@@ -1,4 +1,4 @@
-"""Who says something about a version: the signer of its files, of its release tag, and those who built it again.
+"""Who confirms a version: those who signed its files or its release tag, and those who built it again.
 
 A signature is checked with the keys that are named. Any other is listed as not checked.
 """

@@ -1,7 +1,7 @@
 """Signed statements: in-toto statements in a DSSE envelope in a Sigstore bundle, by elliptic-curve keys in PEM files.
 
 A key is named by the SHA-256 of its public PEM file, which `sha256sum team.pub` prints. A bundle carries that name as
-a hint, which nothing protects: it helps to find the key, and only the signature says whose statement it is.
+an unprotected hint: it helps to find the key, and only the signature says whose statement it is.
 """
 
 import base64

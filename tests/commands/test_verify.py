@@ -151,7 +151,7 @@ def test_a_release_tag_that_holds_another_manifest_is_named(here: Project) -> No
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "there is no Git repository here to ask"),
+        ({}, "this is not a Git repository"),
         ({"run__git": None}, "it was made without a commit"),
         ({"run__git__dirty": True}, "the recorded commit did not hold all that made it"),
     ],
