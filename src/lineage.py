@@ -5,7 +5,6 @@ status is 0 for a yes, 1 for a no, and 2 when it could not be answered.
 """
 
 import argparse
-import atexit
 import gc
 import importlib
 import json
@@ -90,7 +89,6 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Do what the command line asks for."""
     gc.disable()  # a verb ends soon, and looking for cycles that are not there took a fifth of it on 5,000 versions
-    atexit.register(gc.freeze)  # looking for them once more, as Python does at its end, took a sixth of `list`
     asked = vars(make_parser().parse_args())
     verb, as_json = asked.pop("verb"), asked.pop("json")
     if not Path("dvc.yaml").is_file():
