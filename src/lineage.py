@@ -9,19 +9,21 @@ import gc
 import importlib
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from record.problem import CANNOT_BE_ANSWERED, Problem, printable, run
 
 NO = 1
 VERSION = "a folder of models/, a Git revision or an experiment"
 VERBS: dict[str, tuple[str, str]] = {
-    "list": ("Say which versions there are, what they scored, from which data and code, in which state.", "--all"),
+    "list": ("List the versions: what they scored, from which data and code, and their state.", "--all"),
     "show": ("Show the whole chain of one version, from raw data to model.", "v1.0.0"),
-    "verify": ("Check that packages are what they say; name each problem.", "v1.0.0"),
-    "card": ("Print a version's model card: Markdown, with the head that Hugging Face's hub reads.", "v1.0.0"),
+    "verify": ("Check that packages are what they claim to be, and name each problem.", "v1.0.0"),
+    "card": ("Print a version's model card: Markdown with the metadata that Hugging Face's hub reads.", "v1.0.0"),
     "deployed": (
-        "Say which version is, or was on a day, in prod or in any other stage of GTO's.",
+        "Say which version is, or was on a given day, in prod or another stage of GTO.",
         "prod --on 2026-03-01",
     ),
     "diff": ("Show what changed between two versions: data, code, parameters, environment, metrics.", "main workspace"),
@@ -31,11 +33,11 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "restore": ("Put a version's bytes back under models/: from the cache, the remote, or by rebuilding.", "v1.0.0"),
     "page": ("Write the lineage of all released versions as one HTML file that opens anywhere.", ""),
-    "sign": ("Sign a package with a key of yours, in the form of OpenSSF Model Signing.", "v1.0.0 --key key.pem"),
-    "release": ("Freeze the current version under a Git tag, once HEAD holds all that made it.", ""),
+    "sign": ("Sign a package with your own key, in the format of OpenSSF Model Signing.", "v1.0.0 --key key.pem"),
+    "release": ("Freeze the current version under a Git tag, once HEAD holds everything that made it.", ""),
     "export": ("Write a version as CycloneDX, SLSA provenance or an OCI layout.", "v1.0.0 --format cyclonedx"),
     "rebuild": ("Run a version's pipeline again in a scratch clone and compare every byte.", "v1.0.0"),
-    "contract": ("Draft data/contract.yaml, which says what the raw table must be like, from a snapshot.", ""),
+    "contract": ("Draft data/contract.yaml, the rules for the raw table, from a snapshot.", ""),
 }
 
 
@@ -47,44 +49,40 @@ def make_parser() -> argparse.ArgumentParser:
     for verb, (does, example) in VERBS.items():
         epilog = f"example: python src/lineage.py {verb} {example}".rstrip()
         verbs[verb] = subparsers.add_parser(verb, help=does, description=does, epilog=epilog)
-        verbs[verb].add_argument("--json", action="store_true", help="print the facts as JSON, for a program")
-    for verb in ("show", "card", "restore", "sign", "export", "rebuild"):
-        verbs[verb].add_argument("version", metavar="VERSION", help=VERSION)
-    also = "also those of Git's history alone"
-    for verb in ("list", "page"):
-        verbs[verb].add_argument("--all", dest="everywhere", action="store_true", help=also)
+
+    def add(names: Iterable[str], flag: str, **options: Any) -> None:
+        for name in names:
+            verbs[name].add_argument(flag, **options)
+
+    add(verbs, "--json", action="store_true", help="print the facts as JSON, for a program")
+    add(("show", "card", "restore", "sign", "export", "rebuild"), "version", metavar="VERSION", help=VERSION)
+    also = "include those that only Git's history has"
+    add(("list", "page"), "--all", dest="everywhere", action="store_true", help=also)
     page = "where to write it; reports/lineage.html by default"
-    verbs["page"].add_argument("--output", metavar="PATH", type=Path, default=Path("reports/lineage.html"), help=page)
-    verbs["verify"].add_argument("names", metavar="VERSION", nargs="*", help=f"{VERSION}; by default all of models/")
+    add(("page",), "--output", metavar="PATH", type=Path, default=Path("reports/lineage.html"), help=page)
+    add(("verify",), "names", metavar="VERSION", nargs="*", help=f"{VERSION}; by default all of models/")
     stage = "a stage that versions were assigned to, such as prod; by default each of them"
-    verbs["deployed"].add_argument("stage", metavar="STAGE", nargs="?", help=stage)
+    add(("deployed",), "stage", metavar="STAGE", nargs="?", help=stage)
     on = "a day or a time in UTC, such as 2026-03-01 or 2026-03-01T12:00:00Z; by default now"
-    verbs["deployed"].add_argument("--on", metavar="DATE", help=on)
-    verbs["diff"].add_argument("before", metavar="A", help=VERSION)
-    verbs["diff"].add_argument("after", metavar="B", help=f"{VERSION}, or workspace")
-    what = "a file of any name, a hash or its beginning, a commit, an experiment, or a path that once was"
-    verbs["trace"].add_argument("what", metavar="WHAT", help=what)
-    for verb in ("restore", "rebuild"):
-        fresh = "when the pipeline is run, install that commit's own requirements.txt first"
-        verbs[verb].add_argument("--fresh-env", action="store_true", help=fresh)
-    snapshot = "a table in a format of data.path, which is the default"
-    verbs["contract"].add_argument("table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
-    public = "a public key that must have signed; may be repeated, one of them is enough"
-    for verb in ("verify", "page"):
-        verbs[verb].add_argument(
-            "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public
-        )
-    attest = "sign what came out, whichever it is, into attestations/"
-    verbs["rebuild"].add_argument("--attest", action="store_true", help=attest)
-    forms = "a bill of materials, provenance, or what a registry of containers takes"
-    verbs["export"].add_argument(
-        "--format", dest="form", choices=("cyclonedx", "slsa", "oci"), required=True, help=forms
-    )
-    place = "where to write it, by default stdout, and for oci a folder of exports/"
-    verbs["export"].add_argument("--output", metavar="PATH", type=Path, help=place)
+    add(("deployed",), "--on", metavar="DATE", help=on)
+    add(("diff",), "before", metavar="A", help=VERSION)
+    add(("diff",), "after", metavar="B", help=f"{VERSION}, or workspace")
+    what = "a file of any name, a hash or its beginning, a commit, an experiment, or a path that existed once"
+    add(("trace",), "what", metavar="WHAT", help=what)
+    fresh = "before running the pipeline, install that commit's own requirements.txt"
+    add(("restore", "rebuild"), "--fresh-env", action="store_true", help=fresh)
+    snapshot = "the table to draft it from; data.path by default"
+    add(("contract",), "table", metavar="TABLE", nargs="?", type=Path, help=snapshot)
+    public = "a public key that must have signed; repeat it to name several, of which one is enough"
+    add(("verify", "page"), "--key", metavar="PEM", dest="keys", type=Path, action="append", default=[], help=public)
+    add(("rebuild",), "--attest", action="store_true", help="sign the result, whatever it is, into attestations/")
+    forms = "a bill of materials, provenance, or an image for a container registry"
+    add(("export",), "--format", dest="form", choices=("cyclonedx", "slsa", "oci"), required=True, help=forms)
+    place = "where to write it; by default stdout, and for oci a folder in exports/"
+    add(("export",), "--output", metavar="PATH", type=Path, help=place)
+    private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
     for verb in ("sign", "rebuild"):
-        private = "your private key: an elliptic curve (P-256, P-384 or P-521), in PEM"
-        verbs[verb].add_argument("--key", metavar="PEM", type=Path, required=verb == "sign", help=private)
+        add((verb,), "--key", metavar="PEM", type=Path, required=verb == "sign", help=private)
     return parser
 
 

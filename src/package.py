@@ -31,7 +31,7 @@ CODE = {".py", ".ipynb", ".sh", ".sql", ".r", ".jl", ".js"}
 SETTINGS = {".yaml", ".yml", ".toml", ".cfg", ".ini", ".md", ""}
 
 
-def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
+def stages_behind() -> dict[str, Stage]:
     """Every stage that the package rests on, from raw data to model, as `dvc.lock` records it.
 
     Raises:
@@ -39,14 +39,14 @@ def stages_behind(package: str = PACKAGE) -> dict[str, Stage]:
     """
     recorded = tracking.recorded_stages(tracking.read_workspace)
     declared = tracking.declared_stages(tracking.read_workspace)
-    ends = declared[package].deps if package in declared else []
+    ends = declared[PACKAGE].deps if PACKAGE in declared else []
     templated = [end for end in ends if "*" in end]
-    refuse_if(f"{PIPELINE}: {package}: only DVC can fill in the dependency {end}; write the path" for end in templated)
+    refuse_if(f"{PIPELINE}: {PACKAGE}: only DVC can fill in the dependency {end}; write the path" for end in templated)
     stages = tracking.ancestors(recorded, ends)
     read = [dep for stage in stages.values() for dep in stage.deps]
     refuse_if(tracking.unrecorded([*ends, *read], recorded))
     if not stages:
-        raise Problem(f"{LOCK}: records no stage that {package} depends on; dvc repro runs them")
+        raise Problem(f"{LOCK}: records no stage that {PACKAGE} depends on; dvc repro runs them")
     return stages
 
 
@@ -172,11 +172,10 @@ def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Ru
     for path, found in missing.items() if "DVC_EXP_NAME" not in os.environ else ():  # whose parameters differ by intent
         say(f'warning: {path}: HEAD has {found}, so the manifest says "dirty"; commit it, then {PACKAGE_AGAIN}')
     name, baseline = os.environ.get("DVC_EXP_NAME"), os.environ.get("DVC_EXP_BASELINE_REV")
-    root = os.environ.get("DVC_ROOT") if name else None  # in a temporary copy, the repository that it was copied from
     costs = {stage: cost for stage, path in written.items() if (cost := notes.cost_of(path))}
     return manifest.Run(
         created_at=manifest.now(),
-        git=manifest.Git(commit=commit, dirty=bool(missing), remote=git.remote(Path(root) if root else None))
+        git=manifest.Git(commit=commit, dirty=bool(missing), remote=git.remote(models.places()[-1] if name else None))
         if commit
         else None,
         experiment=manifest.Experiment(name=name, baseline=baseline) if name and baseline else None,
@@ -271,8 +270,7 @@ def _worth(document: Manifest) -> int:
 
 def leave_note(document: Manifest) -> None:
     """Note in Git's own folder that this clone made the package, so that it can be loaded before it is committed."""
-    root = os.environ.get("DVC_ROOT")  # in a temporary copy, the repository that it was copied from
-    for place in (None, Path(root)) if root else (None,):
+    for place in models.places():
         git.leave_note(document.to_bytes(), f"{document.name} {document.version}", place)
 
 

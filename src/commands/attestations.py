@@ -4,7 +4,6 @@ Each is SLSA provenance v1. Its subjects are the files as they came out of the r
 differs is not about the package. A manifest that differs in `run` alone, which no two runs share, counts as the same.
 """
 
-import hashlib
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from commands.exports.addresses import purl, url_of
 from commands.versions import Version
 from record import bundles, git, models
-from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, fingerprint_of
-from record.checksums import digest
+from record.bundles import STATEMENT_TYPE, Part, Signed, Subject, at, fingerprint_of
+from record.checksums import digest, sha256_of
 from record.files import write
 from record.manifest import Manifest, Sha256, now
 from record.problem import Problem
@@ -44,38 +43,14 @@ class _Outcome(Part):
     annotations: dict[str, Any]
 
 
-class _Parameters(Part):
-    expected: dict[str, Sha256]
-
-
-class _Definition(Part):
-    externalParameters: _Parameters  # noqa: N815 - as the format has it
-
-
-class _Builder(Part):
-    version: dict[str, str]
-
-
-class _Metadata(Part):
-    finishedOn: str  # noqa: N815
-
-
-class _Details(Part):
-    builder: _Builder
-    metadata: _Metadata
-    byproducts: list[_Outcome]
-
-
-class _Predicate(Part):
-    buildDefinition: _Definition  # noqa: N815
-    runDetails: _Details  # noqa: N815
-
-
 class _Statement(Part):
-    type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
+    type: Annotated[Literal["https://in-toto.io/Statement/v1"], at("_type")]
     subject: list[Subject]
-    predicateType: Literal["https://slsa.dev/provenance/v1"]  # noqa: N815
-    predicate: _Predicate
+    predicate_type: Annotated[Literal["https://slsa.dev/provenance/v1"], at("predicateType")]
+    expected: Annotated[dict[str, Sha256], at("predicate", "buildDefinition", "externalParameters", "expected")]
+    machine: Annotated[dict[str, str], at("predicate", "runDetails", "builder", "version")]
+    finished: Annotated[str, at("predicate", "runDetails", "metadata", "finishedOn")]
+    outcomes: Annotated[list[_Outcome], at("predicate", "runDetails", "byproducts")]
 
 
 @dataclass(frozen=True)
@@ -88,14 +63,13 @@ class Attestation:
     @property
     def expected(self) -> dict[str, str]:
         """The files of the package that was built again, name → SHA-256."""
-        return self.statement.predicate.buildDefinition.externalParameters.expected
+        return self.statement.expected
 
     def differing(self) -> list[str]:
         """What did not come out as the package has it."""
         made = {file.name: file.digest.sha256 for file in self.statement.subject}
         files = [name for name, sha256 in self.expected.items() if made.get(name) != sha256]
-        outcomes = self.statement.predicate.runDetails.byproducts
-        others = [outcome.uri for outcome in outcomes if outcome.annotations.get("identical") is not True]
+        others = [out.uri for out in self.statement.outcomes if out.annotations.get("identical") is not True]
         return files or others
 
 
@@ -103,8 +77,7 @@ def attestations_of(version: str, problems: list[str]) -> Iterator[Attestation]:
     """The attestations of a version that are here; one that is not readable becomes a problem."""
     for path in sorted((FOLDER / version).glob("*.json")):
         try:
-            with models.open_plain(path) as file:
-                signed = bundles.parse(models.read_text(file, str(path)), path.as_posix())
+            signed = bundles.parse(models.read_plain(path), path.as_posix())
             yield Attestation(signed, _Statement.model_validate_json(signed.payload))
         except ValidationError:
             problems.append(f"{path}: is not an attestation of a rebuild; remove it")
@@ -167,7 +140,7 @@ def statement(
 def expected_files(version: Version) -> dict[str, str]:
     """The SHA-256 of each file of a committed package, by name."""
     kept = {name: version.read(version.folder / name) or b"" for name in models.KEPT_BY_GIT}
-    hashed = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
+    hashed = {name: sha256_of(content) for name, content in kept.items()}
     return dict(sorted((hashed | {models.MODEL: version.manifest().model.sha256}).items()))
 
 

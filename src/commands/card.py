@@ -5,7 +5,7 @@ commit. What they left empty is "not stated". It claims nothing beyond that.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -17,7 +17,7 @@ from commands.markdown import code, text
 from commands.result import Result
 from commands.show import code_words, feature_row
 from commands.versions import Version, commits_holding, find_version, holds, version_made_in
-from commands.witnesses import hear
+from commands.witnesses import witnesses_of
 from record import git, models
 from record.comparison import flatten, number, short, word
 from record.manifest import Manifest, Model, OldManifest
@@ -116,19 +116,27 @@ def lines(version: Version, manifest: Manifest, source: Source, card: Card, *, i
         yield from part
 
 
+def section(heading: str, *blocks: Iterable[str]) -> Iterator[str]:
+    """A heading and blocks of lines, apart from each other."""
+    yield heading
+    for block in blocks:
+        yield ""
+        yield from block
+
+
 def introduction(manifest: Manifest, source: Source) -> Iterator[str]:
     """What the model is, in a sentence."""
     model = manifest.model
-    yield f"# {text(manifest.name)} {text(manifest.version)}"
-    yield ""
     last = f", ending in {code(model.steps[-1].class_.rpartition('.')[2])}," if model.steps else ""
     what = (
         f"the number {code(model.target)}" if model.task == "regression" else f"{code(model.target)}{classes_of(model)}"
     )
     columns = f"{len(model.features)} column{'' if len(model.features) == 1 else 's'}"
     released = f"Released as {code(source.tag)}." if source.tag else "It is not released."
-    yield f"A scikit-learn pipeline{last} that predicts {what}"
-    yield f"from {columns} of a table. {released}"
+    return section(
+        f"# {text(manifest.name)} {text(manifest.version)}",
+        [f"A scikit-learn pipeline{last} that predicts {what}", f"from {columns} of a table. {released}"],
+    )
 
 
 def classes_of(model: Model) -> str:
@@ -140,17 +148,12 @@ def classes_of(model: Model) -> str:
 
 def said(card: Card, *, is_later: bool) -> Iterator[str]:
     """What people say of it."""
-    yield "## What people say of it"
-    if is_later:
-        yield ""
-        yield f"*Said later: the commit of this version says nothing, and {code(PARAMETERS.name)} now says this.*"
+    later = f"*Said later: the commit of this version says nothing, and {code(PARAMETERS.name)} now says this.*"
+    blocks = [[later]] if is_later else []
     for key, title in TITLES.items():
-        first, *others = markdown.paragraphs(getattr(card, key) or NOT_STATED)
-        yield ""
-        yield from (f"**{title}:** {first[0]}", *first[1:])
-        for paragraph in others:
-            yield ""
-            yield from paragraph
+        (first, *more), *others = markdown.paragraphs(getattr(card, key) or NOT_STATED)
+        blocks += [[f"**{title}:** {first}", *more], *others]
+    return section("## What people say of it", *blocks)
 
 
 def _shown(value: Any) -> str:
@@ -160,14 +163,13 @@ def _shown(value: Any) -> str:
 def scores(manifest: Manifest) -> Iterator[str]:
     """The scores beside those of the baseline."""
     data, folds, chance = manifest.data, manifest.metrics.get("folds"), BASELINE[manifest.model.task]
-    yield "## Scores"
-    yield ""
     counted = f"{len(folds)} folds" if isinstance(folds, list) else "the folds"
-    yield f"On the {data.test.rows:,} rows of the test part, held back from training, and on {counted} of the"
-    yield f"{data.train.rows:,} rows of the training part. The baseline ignores the columns: it {chance}."
-    yield ""
+    of_what = [
+        f"On the {data.test.rows:,} rows of the test part, held back from training, and on {counted} of the",
+        f"{data.train.rows:,} rows of the training part. The baseline ignores the columns: it {chance}.",
+    ]
     head = ("metric", "test", "baseline", "folds: mean ± deviation")
-    yield from markdown.table(head, map(score_row, scores_of(manifest)))
+    return section("## Scores", of_what, markdown.table(head, map(score_row, scores_of(manifest))))
 
 
 def score_row(score: Score) -> tuple[str, ...]:
@@ -178,15 +180,11 @@ def score_row(score: Score) -> tuple[str, ...]:
 
 def groups(manifest: Manifest) -> Iterator[str]:
     """The scores of groups of test rows."""
-    yield "### By group"
     slices = manifest.metrics.get("slices")
     if not isinstance(slices, dict) or not slices:
-        yield ""
-        yield f"Not scored by group: {code('train.slices')} named no column."
-        return
-    for column, found in slices.items():
-        yield ""
-        yield from group_table(column, found if isinstance(found, dict) else {})
+        return section("### By group", [f"Not scored by group: {code('train.slices')} named no column."])
+    tables = (group_table(column, found if isinstance(found, dict) else {}) for column, found in slices.items())
+    return section("### By group", *tables)
 
 
 def group_table(column: str, found: dict[str, Any]) -> list[str]:
@@ -202,43 +200,43 @@ def group_table(column: str, found: dict[str, Any]) -> list[str]:
 
 def warnings(manifest: Manifest) -> Iterator[str]:
     """What makes the scores misleading, or may."""
-    yield "## Warnings"
-    yield ""
+    known = [f"- {code(pitfall.name)}: {text(pitfall.text)}" for pitfall in manifest.warnings]
+    none = "None was given when it was made. No warning is not a proof."
     if isinstance(manifest, OldManifest):
-        yield "Not known: this version's manifest is of schema 1, which recorded none."
-    elif not manifest.warnings:
-        yield "None was given when it was made. No warning is not a proof."
-    yield from (f"- {code(pitfall.name)}: {text(pitfall.text)}" for pitfall in manifest.warnings)
+        none = "Not known: this version's manifest is of schema 1, which recorded none."
+    return section("## Warnings", known or [none])
 
 
 def features(manifest: Manifest) -> Iterator[str]:
     """The columns that it takes, and what training saw of them."""
-    yield "## Columns that it takes"
-    yield ""
-    yield from markdown.table(
-        ("column", "kind", "type", "seen in training", "missing"),
-        ([code(name), *map(text, more)] for name, *more in map(feature_row, manifest.model.features)),
-    )
+    head = ("column", "kind", "type", "seen in training", "missing")
+    rows = ([code(name), *map(text, more)] for name, *more in map(feature_row, manifest.model.features))
+    return section("## Columns that it takes", markdown.table(head, rows))
 
 
 def how_to_load(version: Version, manifest: Manifest, source: Source) -> Iterator[str]:
     """The commands that bring the package and load the model."""
     folder = quote(printable(version.folder.as_posix()))
     remote = manifest.run.git.remote if manifest.run.git else None
-    yield "## How to load it"
-    yield ""
-    yield f"In a clone of {text(remote) if remote else 'its repository'}. A model is a program, so only one that"
-    yield "somebody vouches for is loaded, with the versions of the libraries that made it."
-    yield ""
-    yield "```sh"
-    if source.commit:
-        yield f"python src/lineage.py restore {quote(printable(source.name))}"
-    yield f"python -m pip install -r {folder}/{models.REQUIREMENTS}"
     load = "import sys; from modeling.loading import load_model; print(load_model(sys.argv[1]).model)"
-    yield f"PYTHONPATH=src python -c '{load}' {folder}"
-    if table := sample(manifest):
-        yield f"python src/predict.py {folder} {table} scored.csv"
-    yield "```"
+    restore = [f"python src/lineage.py restore {quote(printable(source.name))}"] if source.commit else []
+    table = sample(manifest)
+    why = [
+        f"In a clone of {text(remote) if remote else 'its repository'}. A model is a program, so only one that",
+        "somebody vouches for is loaded, with the versions of the libraries that made it.",
+    ]
+    commands = [
+        *restore,
+        f"python -m pip install -r {folder}/{models.REQUIREMENTS}",
+        f"PYTHONPATH=src python -c '{load}' {folder}",
+        *([f"python src/predict.py {folder} {table} scored.csv"] if table else []),
+    ]
+    return section("## How to load it", why, typed(commands))
+
+
+def typed(commands: Iterable[str]) -> list[str]:
+    """Commands as a block of a shell."""
+    return ["```sh", *commands, "```"]
 
 
 def sample(manifest: Manifest) -> str | None:
@@ -251,9 +249,7 @@ def sample(manifest: Manifest) -> str | None:
 
 def how_it_was_made(manifest: Manifest) -> Iterator[str]:
     """The chain from the raw data to the model."""
-    yield "## How it was made"
-    yield ""
-    yield from markdown.table(("", ""), made_rows(manifest))
+    return section("## How it was made", markdown.table(("", ""), made_rows(manifest)))
 
 
 def made_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -277,21 +273,16 @@ def made_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def how_to_check(version: Version, source: Source) -> Iterator[str]:
     """The commands that check it, and who signed it or built it again."""
-    yield "## How to check it"
-    yield ""
     again = ", and by building it again byte for byte" if source.is_made_here else ""
-    yield f"By its checksums, by all that the repository knows of it{again}:"
     name = quote(printable(source.name))
-    yield ""
-    yield "```sh"
-    yield f"(cd {quote(printable(version.folder.as_posix()))} && sha256sum -c {models.SUMS})"
-    yield f"python src/lineage.py verify {name}"
-    if source.is_made_here:
-        yield f"python src/lineage.py rebuild {name}"
-    yield "```"
-    if witnesses := heard(version, source):
-        yield ""
-        yield from (f"- {text(line)}" for line in witnesses)
+    commands = [
+        f"(cd {quote(printable(version.folder.as_posix()))} && sha256sum -c {models.SUMS})",
+        f"python src/lineage.py verify {name}",
+        *([f"python src/lineage.py rebuild {name}"] if source.is_made_here else []),
+    ]
+    witnesses = [f"- {text(line)}" for line in heard(version, source)]
+    by = [f"By its checksums, by all that the repository knows of it{again}:"]
+    return section("## How to check it", by, typed(commands), *([witnesses] if witnesses else []))
 
 
 def heard(version: Version, source: Source) -> list[str]:
@@ -299,4 +290,4 @@ def heard(version: Version, source: Source) -> list[str]:
     package = models.read_package(version.folder) if version.folder.is_dir() and version.commit is None else None
     if package is None or models.check_package(package, version.name)[1]:
         return []
-    return [f"{witness.kind}: {witness.line()}" for witness in hear(version.name, package, source.tag, ())[0]]
+    return [f"{witness.kind}: {witness.line()}" for witness in witnesses_of(version.name, package, source.tag, ())[0]]

@@ -69,7 +69,7 @@ def _written(key: str, value: Any) -> Any:
 def add_to_pipeline(path: Path = PIPELINE) -> bool | None:
     """Add the contract to the deps of `prepare`: True if done, False if it was there, None if the place is not found.
 
-    One line is inserted, and nothing else of the file changes; what it then means is compared with what it should.
+    One line is inserted and nothing else changes. The result is read again, and kept only if it means what it should.
     """
     content = path.read_bytes()
     before = deps_in(content)

@@ -23,16 +23,12 @@ def run(stage: str | None, on: str | None) -> Result:
         if not found:
             raise CannotAsk(f"no tag here says what was in {stage or 'any stage'}, but of this clone {cut}")
         say(f"note: this answer may be old, since of this clone {cut}")
-    facts = [each.facts() | {"before": _facts(deployments.before(each, known))} for each in found]
+    facts = [each.facts() | {"before": (last := deployments.before(each, known)) and last.facts()} for each in found]
     if not found:
         others = [each for each in known if stage in {None, each.stage}]
         return Result([], [nothing(stage, on, others, start)], holds=False)
     rows = ((each.stage, each.name, deployments.words(each, known, PRECISE)) for each in found)
     return Result(facts, table(rows))
-
-
-def _facts(deployment: Deployment | None) -> dict[str, object] | None:
-    return deployment.facts() if deployment else None
 
 
 def period(on: str) -> tuple[datetime, datetime | None]:
@@ -84,7 +80,7 @@ def refuse_unknown(stage: str | None, known: set[str]) -> None:
 
 
 def nothing(stage: str | None, on: str | None, known: Sequence[Deployment], start: datetime) -> str:
-    """That nothing was there, and what was before or else came after."""
+    """That nothing was in the stage, with what was there before or, failing that, came first."""
     said = f"nothing {'was' if on else 'is'} in {stage or 'any stage'} {f'on {on}' if on else 'now'}"
     earlier = [(each.until, each.name) for each in known if each.until and each.until <= start]
     if earlier:

@@ -17,7 +17,6 @@ from record.comparison import short
 from record.manifest import as_time
 from record.parameters import ARTIFACT_NAME
 
-FIELDS = "%(refname:lstrip=2) %(objecttype) %(objectname) %(*objectname) %(creatordate:unix)"
 ACTION = r"#(?P<stage>[^#!@]+)|@(?P<version>v[^#!@]+)"
 TAG = re.compile(rf"(?P<name>{ARTIFACT_NAME})(?:{ACTION})(?P<ends>!?)(?:#(?P<count>[0-9]+))?")
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # a tag may say any number
@@ -39,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A time that a version spent in a stage; without an end, it is there still."""
+    """A time that a version spent in a stage; without an end, it is still there."""
 
     stage: str
     version: str  # the commit, where that has no version
@@ -75,7 +74,7 @@ class Registry:
     assigned: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))  # stage → commit → when
     deregistered: set[str] = field(default_factory=set)
 
-    def hear(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Take in the next event."""
         if event.stage:
             self.assigned[event.stage].pop(event.commit, None)
@@ -97,20 +96,19 @@ class Registry:
 
 def deployments_of(name: str) -> list[Deployment]:
     """Every time that a version of a model spent in a stage, the earliest first."""
-    return replay(events_by_name().get(name, []))
+    return replay(events_by_name(git.tags()).get(name, []))
 
 
-def events_by_name() -> dict[str, list[Event]]:
+def events_by_name(tags: Iterable[git.Tag]) -> dict[str, list[Event]]:
     """What the tags say of each model of this folder. A stage's tag without a tagger has no time, and is left out."""
     prefix = models.artifact_of("")
     found: dict[str, list[Event]] = defaultdict(list)
-    for line in (git.ask("for-each-ref", f"--format={FIELDS}", "refs/tags/") or "").splitlines():
-        tag, kind, own, target, time = line.split(" ")
-        said = TAG.fullmatch(tag.removeprefix(prefix)) if tag.startswith(prefix) else None
-        if said and (said["version"] or (kind == "tag" and time)):
-            when = datetime.fromtimestamp(min(int(time or 0), LATEST), UTC)
+    for tag in tags:
+        said = TAG.fullmatch(tag.name.removeprefix(prefix)) if tag.name.startswith(prefix) else None
+        if said and (said["version"] or (tag.is_annotated and tag.time is not None)):
+            when = datetime.fromtimestamp(min(tag.time or 0, LATEST), UTC)
             count, ends = int(said["count"] or 0), bool(said["ends"])
-            event = Event(when, count, tag, target or own, said["stage"], said["version"], ends)
+            event = Event(when, count, tag.name, tag.commit, said["stage"], said["version"], ends)
             found[said["name"]].append(event)
     return found
 
@@ -124,7 +122,7 @@ def replay(events: Iterable[Event]) -> list[Deployment]:
     ordered = sorted(events, key=lambda event: (event.when, event.count, event.tag))
     versions = {event.commit: event.version for event in ordered if event.version}
     for event in ordered:
-        registry.hear(event)
+        registry.apply(event)
         now = registry.occupants()
         for stage in sorted(running.keys() | now.keys()):
             before, after = running.get(stage), now.get(stage)

@@ -39,8 +39,8 @@ def run(before: str, after: str) -> Result:
         "tables": tables,
         "folds": paired,
     }
-    judged = [verdict(paired)] if groups and not facts["same_model"] else []
-    return Result(facts, [headline(models, bool(groups)), *lines(groups, tables), *judged])
+    last = [verdict(paired)] if groups and not facts["same_model"] else []
+    return Result(facts, [headline(models, bool(groups)), *lines(groups, tables), *last])
 
 
 def headline(models: list[str], differs: bool) -> str:
@@ -54,7 +54,8 @@ def lines(groups: dict[str, list[Change]], tables: dict[str, Any]) -> Iterator[s
     """The changes for a person, one group after the other."""
     for group, changes in groups.items():
         yield f"── {group}"
-        yield from table(_row(group, change) for change in changes if not _is_detail(group, change.name))
+        shown = (c for c in changes if c.name != FOLDS and not (group == "data" and is_detail(c.name)))
+        yield from table(_row(group, change) for change in shown)
         for path, change in tables.items() if group == "data" else ():
             yield f"{path}: rows: {change['rows_added']:,} added, {change['rows_removed']:,} removed"
             yield from (f"{path}: column {verb}: {', '.join(c)}" for verb, c in change["columns"].items() if c)
@@ -71,20 +72,22 @@ def verdict(paired: dict[str, Any] | None) -> str:
     )
 
 
-def _is_detail(group: str, name: str) -> bool:
+def is_detail(name: str) -> bool:
     """Whether another line says as much to a person, who sees of a file that changed its SHA-256 and rows."""
-    of_file = name.endswith((".path", ".size", ".md5")) and not name.endswith(".origin.path")
-    return name == FOLDS or (group == "data" and of_file)
+    return name.endswith((".path", ".size", ".md5")) and not name.endswith(".origin.path")
+
+
+def judged(metric: str, difference: float) -> str:
+    """Whether a score became better or worse."""
+    return "better" if (difference < 0) == (metric in LOWER_IS_BETTER) else "worse"
 
 
 def _row(group: str, change: Change) -> list[str]:
     words = [change.name, change.words()]
     if group == "metrics" and all(isinstance(value, int | float) for value in (change.before, change.after)):
         difference = change.after - change.before
-        lower = change.name.rpartition(".")[2] in LOWER_IS_BETTER
         is_score = "baseline" not in change.name and not change.name.endswith(".rows")
-        judged = "" if not is_score else " better" if (difference < 0) == lower else " worse"
-        words.append(f"{difference:+.4g}{judged}")
+        words.append(f"{difference:+.4g} {judged(change.name.rpartition('.')[2], difference) if is_score else ''}")
     return words
 
 

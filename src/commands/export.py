@@ -3,12 +3,11 @@
 CycloneDX and SLSA are documents about a package, which need its small files alone. An OCI layout is the package itself.
 """
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -20,7 +19,7 @@ from commands.result import Result
 from commands.verify import open_file
 from commands.versions import Version, commits_holding, find_version
 from record import models
-from record.checksums import copy, digest
+from record.checksums import copy, digest, sha256_of
 from record.files import PART, replacing, write
 from record.manifest import Manifest
 from record.models import Package
@@ -70,8 +69,8 @@ def read(version: Version) -> tuple[Manifest, Package]:
     return manifest, package
 
 
-def open_small(version: Version, name: str, md5: str | None) -> BinaryIO:
-    """A file of a package to read from; of the model nothing is read here, so it need not be at hand."""
+def open_small(version: Version, name: str, md5: str | None) -> AbstractContextManager[BinaryIO]:
+    """A file of a package to read from; the model is not read here, so it may be missing."""
     if name == models.MODEL:
         raise models.MissingFileError(f"{version.folder / name}: not read")
     return open_file(version, name, md5)
@@ -100,7 +99,7 @@ def write_layout(target: Path, layout: Layout, version: Version, manifest: Manif
     """Write a layout as a folder that is whole or does not exist, to a place that is free, or that has it already."""
     blob, recorded = oci.blob_of(manifest.model.sha256), manifest.model.sha256
     if os.path.lexists(target):
-        expected = {path: hashlib.sha256(content).hexdigest() for path, content in layout.files.items()}
+        expected = {path: sha256_of(content) for path, content in layout.files.items()}
         if found_in(target) != expected | {blob: recorded}:
             raise Problem(in_the_way(target))
         return

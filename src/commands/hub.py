@@ -28,7 +28,7 @@ lgpl-3.0 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openrail osl-3.0 p
 
 
 class Numbers(RoundTripRepresenter):
-    """Writes numbers as YAML 1.1 knows them too, to whose readers `1e-07` is a text."""
+    """Writes numbers that YAML 1.1 reads as numbers too; to it, `1e-07` is text."""
 
     def represent_number(self, value: float) -> ScalarNode:
         """A finite number, with a point."""

@@ -3,7 +3,7 @@
 from commands import versions
 from commands.result import WIDTH, Result, table
 from record import git
-from record.problem import progress, say
+from record.problem import say
 
 
 def run(everywhere: bool) -> Result:
@@ -13,8 +13,7 @@ def run(everywhere: bool) -> Result:
         found = versions.one_for_each_model([*found, *versions.in_commits()])
         if cut := git.what_is_cut():
             say(f"note: this list is partial, since of this clone {cut}")
-    known = versions.experiments_by_commit(), versions.release_tags(), versions.stages_now()
-    facts = [versions.describe(record, *known) for record in progress(found, "versions", " versions", len(found))]
+    facts = versions.describe(found)
     if not facts:
         return Result([], ["no version yet; dvc repro makes one"])
     return Result(facts, table([versions.HEADER, *map(versions.row, facts)], WIDTH))

@@ -1,8 +1,8 @@
 """`lineage.py release`: freeze the current version under a Git tag, once HEAD holds all that made it.
 
-That is `verify`, asked of HEAD, and what `dvc status` and `git status` say. It is asked by content, not by a flag: a
-model that was made before its inputs were committed, or in an experiment that was applied, can be released as soon as
-HEAD holds what made it. HEAD is resolved once, and that very commit is tagged.
+That is `verify` against HEAD, then `dvc status` and `git status`. Content decides, not a flag: a model that was made
+before its inputs were committed, or in an experiment that was applied, can be released as soon as HEAD holds what made
+it. HEAD is resolved once, and that very commit is tagged.
 """
 
 import json
@@ -22,7 +22,7 @@ def run() -> Result:
     """Release the version that params.yaml names."""
     head = git.commit_of("HEAD")
     if head is None:
-        raise Problem("there is no commit to release; git init and git commit first")
+        raise Problem("nothing is committed yet; git init and git commit first")
     version = find_version(WORKSPACE)
     manifest = version.manifest()
     tag = models.release_tag(manifest)

@@ -76,7 +76,7 @@ def refuse_to_lose(source: Version, manifest: Manifest) -> None:
     if models.check_package(package, source.name)[1]:
         return
     if next(commits_holding(Version(source.name), package.texts[models.MANIFEST]), None) is None:
-        raise Problem(f"{source.folder}: another intact package is there that no commit has; commit it or move it away")
+        raise Problem(f"{source.folder}: holds another intact package that is in no commit; commit it or move it away")
 
 
 @contextmanager

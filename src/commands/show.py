@@ -13,7 +13,7 @@ from record.tracking import Stage
 
 
 def run(version: str) -> Result:
-    """One version; its facts are the manifest itself, and what became of it where GTO says that."""
+    """One version; its facts are the manifest, and its deployments where GTO has recorded any."""
     found = find_version(version)
     manifest = found.manifest()
     lived = deployments_of(found, manifest)

@@ -24,22 +24,19 @@ HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}(\.dir)?")
 def run(what: str) -> Result:
     """Every version that came from it, or that it is a part of."""
     records = [*versions.in_workspace(), *versions.in_commits()]
-    known = versions.experiments_by_commit(), versions.release_tags(), versions.stages_now()
     if cut := git.what_is_cut():
         say(f"note: this answer is partial, since of this clone {cut}")
     # A clone has no experiments, but the versions that were made in one still name it.
-    names = {record.text("run", "experiment", "name") for record in records} | {*known[0].values()}
+    names = {record.text("run", "experiment", "name") for record in records} | {*versions.experiments()}
     meanings = identify(what, names)
     watched = progress(records, "versions", " versions", len(records))
-    roles = {id(record.document): list(roles_of(record, meanings)) for record in watched}
+    roles = {id(record.document): list(dict.fromkeys(roles_of(record, meanings))) for record in watched}
     present = {record.identity() for record in records if record.present}
     found = versions.one_for_each_model(
         replace(record, present=record.identity() in present) for record in records if roles[id(record.document)]
     )
-    facts = [
-        versions.describe(record, *known) | {"roles": list(dict.fromkeys(roles[id(record.document)]))}
-        for record in found
-    ]
+    described = zip(found, versions.describe(found), strict=True)
+    facts = [known | {"roles": roles[id(record.document)]} for record, known in described]
     if not facts:
         return Result([], [f"no version came from {what}"], holds=False)
     rows = [[*versions.row(fact), _as(fact["roles"])] for fact in facts]

@@ -1,21 +1,20 @@
 """`lineage.py verify`: is a package what it says? Everything that can be checked is, and each problem is named.
 
-What Git or DVC cannot say, because there is no Git here or the clone is cut, is named too, and never counts as a yes.
+What Git or DVC cannot answer, as outside of a repository or in a cut clone, is named too, and never counts as a yes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from shutil import copyfileobj
-from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from commands import versions
 from commands.processes import fetched
 from commands.result import Result, table
 from commands.versions import Version, find_version
-from commands.witnesses import Witness, hear
+from commands.witnesses import Witness, witnesses_of
 from record import git, models, tracking
 from record.bundles import PublicKey, read_public_key
 from record.checksums import Digest
@@ -42,7 +41,7 @@ def run(names: list[str], keys: Sequence[Path] = ()) -> Result:
     """Verify the named versions, or all that are under models/; where keys are named, one of them must have signed."""
     asked = names or models.versions()
     if not asked:
-        raise Problem(f"{models.MODELS}/: there is no package; dvc repro makes one")
+        raise Problem(f"{models.MODELS}/: no package found; dvc repro makes one")
     named = [read_public_key(path) for path in keys]
     watched = progress(asked, "versions", " versions", len(asked))
     found = {name: verify(find_version(name), keys=named) for name in watched}
@@ -67,7 +66,7 @@ def verify(version: Version, holder: str | None = None, keys: Sequence[PublicKey
     if manifest:
         findings.problems += check_params(manifest)
         findings.unchecked += [
-            f"whether {entry.path} still is what was read (etag {short(entry.hash)}), which dvc status asks"
+            f"whether {entry.path} is still what was read (etag {short(entry.hash)}); dvc status checks that"
             for entry in manifest.inputs
             if "://" in entry.path
         ]
@@ -79,7 +78,7 @@ def verify(version: Version, holder: str | None = None, keys: Sequence[PublicKey
         if released and not is_released:
             findings.problems += check_claim(version, models.release_tag(manifest), released)
         tag = models.release_tag(manifest) if is_released else None
-        findings.witnesses, problems = hear(version.name, package, tag, keys)
+        findings.witnesses, problems = witnesses_of(version.name, package, tag, keys)
         findings.problems += problems
     findings.problems = list(dict.fromkeys(findings.problems))
     return findings
@@ -97,29 +96,25 @@ def check_folder(version: Version) -> Iterator[str]:
         yield f"{name!r} is not part of a package; remove it"
 
 
-def open_file(version: Version, name: str, md5: str | None) -> BinaryIO:
+@contextmanager
+def open_file(version: Version, name: str, md5: str | None) -> Iterator[BinaryIO]:
     """A file of a package to read from: of the workspace or of a commit; the model of a commit wherever DVC has it."""
     path = version.folder / name
     if version.commit is None:
-        return models.open_plain(path, md5)
-    if name != models.MODEL:
-        kept = git.read_blob(version.commit, path)
-        if kept is None:
-            raise models.MissingFileError(f"{path}: missing from commit {version.commit}")
-        return BytesIO(kept)
-    with fetched(path, version.commit) as model, model.open("rb") as content:
-        copy = TemporaryFile()  # noqa: SIM115 - the caller closes it
-        copyfileobj(content, copy)
-    copy.seek(0)
-    return cast("BinaryIO", copy)
+        with models.open_plain(path, md5) as file:
+            yield file
+    elif name == models.MODEL:
+        with fetched(path, version.commit) as model, model.open("rb") as file:
+            yield file
+    elif (kept := git.read_blob(version.commit, path)) is not None:
+        yield BytesIO(kept)
+    else:
+        raise models.MissingFileError(f"{path}: missing from commit {version.commit}")
 
 
 def tracked_md5s(version: Version) -> dict[str, str]:
     """What DVC records of a version's files, from the entry of `package` in dvc.lock or from the pointer."""
-    content = version.read(LOCK)
-    stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
-    outs = stage.outs if stage else {}
-    model = (version.folder / models.MODEL).as_posix()
+    outs, model = tracking.package_outs(version.read), (version.folder / models.MODEL).as_posix()
     if model in outs:
         return outs
     tracked = tracking.pointer_to(model, version.read)
@@ -223,7 +218,7 @@ def check_commit(manifest: Manifest, holder: str | None, findings: Findings) -> 
     """Whether a commit holds the code, data and parameters: `holder`, or the recorded one where the record is clean."""
     record = manifest.run.git
     if not git.has_repository():
-        findings.unchecked.append("there is no Git repository here to ask")
+        findings.unchecked.append("this is not a Git repository")
         return
     commit = holder or (record.commit if record else None)
     if record is None and not holder:

@@ -6,7 +6,7 @@ One row describes a version, for `list` and for `trace`, and one function says w
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from record import git, models, tracking
 from record.comparison import short
 from record.manifest import Manifest, parse_manifest
 from record.parameters import read_parameters
-from record.problem import Problem, did_you_mean, say
+from record.problem import Problem, did_you_mean, progress, say
 
 WORKSPACE = "workspace"
 PATTERN = f"{models.MODELS.as_posix()}/*/{models.MANIFEST}"
@@ -66,14 +66,14 @@ def find_version(what: str) -> Version:
                 f"{models.folder_of(name)}: params.yaml asks for it, but it was not made yet; dvc repro makes it"
             )
         return Version(name)
-    known = models.versions()
-    revision = experiments().get(what) or git.commit_of(what)
+    known, named = models.versions(), experiments()
+    revision = named.get(what) or git.commit_of(what)
     if what in known:
         if revision and git.commit_of(f"refs/tags/{what}") is None:
             say(f"note: '{what}' is also an experiment or a revision; {short(revision)} names that one")
         return Version(what)
-    if what in experiments() and git.commit_of(what) not in {None, revision}:
-        say(f"note: '{what}' is also a revision; {short(str(git.commit_of(what)))} names that one")
+    if what in named and (other := git.commit_of(what)) not in {None, revision}:
+        say(f"note: '{what}' is also a revision; {short(str(other))} names that one")
     if revision:
         if made := version_made_in(revision):
             return Version(made, revision)
@@ -83,16 +83,14 @@ def find_version(what: str) -> Version:
     if VERSION_NAME.fullmatch(what) and (commit := next(commits_holding(Version(what)), None)):
         return Version(what, commit)
     raise Problem(
-        f"'{what}' is not a version, revision or experiment; {did_you_mean(what, [*known, *experiments(), WORKSPACE])}"
+        f"'{what}' is not a version, revision or experiment; {did_you_mean(what, [*known, *named, WORKSPACE])}"
     )
 
 
 def version_made_in(commit: str) -> str | None:
     """The version that the pipeline packaged last in a commit, from its `dvc.lock`."""
-    content = git.read_blob(commit, tracking.LOCK)
-    stage = tracking.parse_lock(content).get(tracking.PACKAGE) if content else None
-    manifests = [Path(path) for path in (stage.outs if stage else ()) if Path(path).name == models.MANIFEST]
-    return manifests[0].parent.name if manifests else None
+    outs = map(Path, tracking.package_outs(tracking.reader_of(commit)))
+    return next((path.parent.name for path in outs if path.name == models.MANIFEST), None)
 
 
 def commit_that_made(version: Version) -> str:
@@ -109,20 +107,18 @@ def commit_that_made(version: Version) -> str:
 def commits_holding(version: Version, manifest: bytes | None = None) -> Iterator[str]:
     """The commits that hold a version, or one manifest of it: its release, HEAD, then all others, the newest first."""
     path = version.folder / models.MANIFEST
-    candidates = [*release_commits(version), git.commit_of("HEAD"), *git.commits_of(path, revision="--all")]
+    candidates = [release_commit(version), git.commit_of("HEAD"), *git.commits_of(path, revision="--all")]
     for commit in dict.fromkeys(filter(None, candidates)):
         content = git.read_blob(commit, path)
         if content is not None and manifest in {None, content}:
             yield commit
 
 
-def release_commits(version: Version) -> list[str]:
+def release_commit(version: Version) -> str | None:
     """The commit of the version's release tag, if there is one."""
     found = models.current_manifest(version.folder)
     name = found.name if found else read_parameters().package.name  # damaged: go by the name in params.yaml
-    tag = models.tag_of(name, version.name)
-    commit = git.commit_of(f"refs/tags/{tag}")
-    return [commit] if commit else []
+    return git.commit_of(f"refs/tags/{models.tag_of(name, version.name)}")
 
 
 def experiments_by_commit() -> dict[str, str]:
@@ -137,16 +133,15 @@ def experiments() -> dict[str, str]:
     return {name: commit for commit, name in experiments_by_commit().items()}
 
 
-def release_tags() -> dict[str, str]:
+def release_tags(tags: Iterable[git.Tag] | None = None) -> dict[str, str]:
     """The commits of all tags of the form `name@version`."""
-    listed = git.ask("for-each-ref", "--format=%(refname:lstrip=2) %(*objectname) %(objectname)", "refs/tags/") or ""
-    return {line.split()[0]: line.split()[1] for line in listed.splitlines() if "@" in line}
+    return {tag.name: tag.commit for tag in (git.tags() if tags is None else tags) if "@" in tag.name}
 
 
-def stages_now() -> dict[tuple[str, ...], list[str]]:
+def stages_now(tags: Iterable[git.Tag]) -> dict[tuple[str, ...], list[str]]:
     """The stages of life that models are in now, by name, version and model."""
     found: dict[tuple[str, ...], list[str]] = {}
-    for name, events in events_by_name().items():
+    for name, events in events_by_name(tags).items():
         for deployment in during(replay(events), datetime.now(UTC)):
             version = version_made_in(deployment.commit) or deployment.version
             content = git.read_blob(deployment.commit, models.folder_of(version) / models.MANIFEST)
@@ -200,6 +195,10 @@ class Record:
         found = self.get("inputs") or [self.get("data", "source")]
         return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
+    def experiment(self, by_commit: dict[str, str]) -> str | None:
+        """The experiment that recorded it, or that it names."""
+        return by_commit.get(self.commit or "") or self.text("run", "experiment", "name")
+
     def main_score(self) -> tuple[str | None, float | None]:
         """The name of the main metric and its value on the test part."""
         for name in self.keys("metrics"):
@@ -214,8 +213,7 @@ def in_workspace() -> list[Record]:
     found = []
     for version in models.versions():
         try:
-            with models.open_plain(models.folder_of(version) / models.MANIFEST) as file:
-                document = _load(models.read_text(file, models.MANIFEST))
+            document = _load(models.read_plain(models.folder_of(version) / models.MANIFEST))
         except Problem:
             document = None
         found.append(Record(version, document or {}, present=True))
@@ -282,10 +280,17 @@ def _load(content: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def describe(
+def describe(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What is known of some versions, for `list` and `trace` alike."""
+    experiments, tags = experiments_by_commit(), git.tags()
+    released, stages = release_tags(tags), stages_now(tags)
+    watched = progress(records, "versions", " versions", len(records))
+    return [_facts(record, experiments, released, stages) for record in watched]
+
+
+def _facts(
     record: Record, experiments: dict[str, str], tags: dict[str, str], stages: dict[tuple[str, ...], list[str]]
 ) -> dict[str, Any]:
-    """What is known of one version, for `list` and `trace` alike."""
     metric, score = record.main_score()
     return {
         "version": record.version,
@@ -300,7 +305,7 @@ def describe(
         "created_at": record.text("run", "created_at"),
         "recorded_in": record.commit,
         "recorded_times": record.times,
-        "experiment": experiments.get(record.commit or "") or record.text("run", "experiment", "name"),
+        "experiment": record.experiment(experiments),
     }
 
 

@@ -1,6 +1,6 @@
-"""Who says something about a version: the signer of its files, of its release tag, and those who built it again.
+"""Who confirms a version: those who signed its files or its release tag, and those who built it again.
 
-A signature is checked with the keys that are named. Of any other it is said that it is there, and not checked.
+A signature is checked with the keys that are named. Any other is listed as not checked.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,9 @@ class Witness:
         return f"{self.says} by the key {short(self.by)} ({'checked' if self.checked else NAME_IT})"
 
 
-def hear(version: str, package: Package, tag: str | None, keys: Sequence[PublicKey]) -> tuple[list[Witness], list[str]]:
+def witnesses_of(
+    version: str, package: Package, tag: str | None, keys: Sequence[PublicKey]
+) -> tuple[list[Witness], list[str]]:
     """All who say something about an intact package, and the problems of what they say."""
     witnesses = []
     signer, problems = check_signature(package, keys)
@@ -55,16 +57,14 @@ def hear(version: str, package: Package, tag: str | None, keys: Sequence[PublicK
 
 
 def _of_rebuild(attestation: Attestation, files: dict[str, str], key: PublicKey | None) -> Witness:
-    differs = attestation.differing()
+    differs, machine, finished = attestation.differing(), attestation.statement.machine, attestation.statement.finished
     if attestation.expected != files:
         says = "other files than these"
     else:
         says = f"not byte for byte ({', '.join(differs)})" if differs else "byte for byte"
-    identical = attestation.expected == files and not differs
-    by, details = key.fingerprint if key else attestation.signed.hint, attestation.statement.predicate.runDetails
-    machine, finished = details.builder.version, details.metadata.finishedOn
+    by = key.fingerprint if key else attestation.signed.hint
     said = f"{says} on {machine.get('platform')}, {finished.partition('T')[0]},"
-    return Witness("rebuilt", said, by, key is not None, identical, machine, finished)
+    return Witness("rebuilt", said, by, key is not None, says == "byte for byte", machine, finished)
 
 
 def signer_of_tag(tag: str, problems: list[str]) -> Witness | None:

@@ -1,12 +1,11 @@
 """Signed statements: in-toto statements in a DSSE envelope in a Sigstore bundle, by elliptic-curve keys in PEM files.
 
 A key is named by the SHA-256 of its public PEM file, which `sha256sum team.pub` prints. A bundle carries that name as
-a hint, which nothing protects: it helps to find the key, and only the signature says whose statement it is.
+an unprotected hint: it helps to find the key, and only the signature says whose statement it is.
 """
 
 import base64
 import getpass
-import hashlib
 import json
 import sys
 from collections.abc import Iterable
@@ -18,8 +17,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 
+from record.checksums import sha256_of
 from record.files import to_json
 from record.manifest import Sha256
 from record.problem import Problem
@@ -50,34 +50,31 @@ class Subject(Part):
     digest: _Digest
 
 
+def at(*path: str) -> Any:
+    """Where a field of a part is found in the document."""
+    return Field(validation_alias=AliasPath(*path))
+
+
 class _PublicKey(Part):
     hint: str = "unnamed"
-
-
-class _Material(Part):
-    publicKey: _PublicKey  # noqa: N815 - as the format has it
 
 
 class _Signature(Part):
     sig: str
 
 
-class _Envelope(Part):
-    payload: str
-    payloadType: Literal["application/vnd.in-toto+json"]  # noqa: N815
-    signatures: Annotated[list[_Signature], Field(min_length=1, max_length=1)]
-
-
 class _Bundle(Part):
-    mediaType: Literal["application/vnd.dev.sigstore.bundle.v0.3+json"]  # noqa: N815
-    verificationMaterial: _Material  # noqa: N815
-    dsseEnvelope: _Envelope  # noqa: N815
+    media_type: Annotated[Literal["application/vnd.dev.sigstore.bundle.v0.3+json"], at("mediaType")]
+    payload_type: Annotated[Literal["application/vnd.in-toto+json"], at("dsseEnvelope", "payloadType")]
+    payload: Annotated[str, at("dsseEnvelope", "payload")]
+    signatures: Annotated[list[_Signature], Field(min_length=1, max_length=1), at("dsseEnvelope", "signatures")]
+    key: Annotated[_PublicKey, at("verificationMaterial", "publicKey")]
 
 
 def fingerprint_of(key: ec.EllipticCurvePublicKey) -> str:
     """The name of a key: the SHA-256 of its PEM file."""
     form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(key.public_bytes(*form)).hexdigest()
+    return sha256_of(key.public_bytes(*form))
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def _passphrase(path: Path) -> str:
     if not sys.stdin.isatty():
-        raise Problem(f"{path}: is encrypted, and there is no terminal to ask for its passphrase; sign at a terminal")
+        raise Problem(f"{path}: is encrypted; run this in a terminal, where its passphrase can be typed")
     return getpass.getpass(f"Passphrase of {path}: ")
 
 
@@ -172,13 +169,10 @@ def parse(content: bytes, name: str) -> Signed:
     """
     try:
         bundle = _Bundle.model_validate_json(content)
-        envelope = bundle.dsseEnvelope
-        payload, signature = (
-            base64.b64decode(t, validate=True) for t in (envelope.payload, envelope.signatures[0].sig)
-        )
+        payload, signature = (base64.b64decode(t, validate=True) for t in (bundle.payload, bundle.signatures[0].sig))
     except (ValidationError, ValueError):
         raise Problem(f"{name}: is not a Sigstore bundle v0.3 of one in-toto statement signed by a key") from None
-    return Signed(name, payload, signature, bundle.verificationMaterial.publicKey.hint)
+    return Signed(name, payload, signature, bundle.key.hint)
 
 
 def signer_of(signed: Signed, keys: Iterable[PublicKey]) -> PublicKey | None:

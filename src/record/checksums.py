@@ -5,7 +5,7 @@ Where both were taken of the same bytes, and recorded together, one of them is e
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -36,7 +36,7 @@ def digest_of(file: BinaryIO) -> Digest:
     """Both hashes of what is left of a file, in one pass and constant memory, both at work at once."""
     if isinstance(file, BytesIO):
         content = file.read()
-        return Digest(len(content), md5_of(content), hashlib.sha256(content).hexdigest())
+        return Digest(len(content), md5_of(content), sha256_of(content))
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most verbs hash nothing
 
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -69,12 +69,11 @@ def md5_of_file(path: Path, recorded: Sequence[Digest] = ()) -> str:
         return known or _hash(file, "md5")
 
 
-def md5s_of_files(paths: Iterable[Path], recorded: Sequence[Digest] = ()) -> list[str]:
+def md5s_of_files(files: Sequence[Path], recorded: Sequence[Digest] = ()) -> list[str]:
     """As `md5_of_file` for each file, several at once."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = list(paths)
         return list(progress(pool.map(partial(md5_of_file, recorded=recorded), files), "files", " files", len(files)))
 
 
@@ -102,6 +101,11 @@ def copy(source: Path, target: Path) -> None:
 def md5_of(content: bytes) -> str:
     """The MD5 of bytes that are in memory."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def sha256_of(content: bytes) -> str:
+    """The SHA-256 of bytes that are in memory."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def format_sums(sums: Mapping[str, str]) -> bytes:

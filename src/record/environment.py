@@ -43,8 +43,8 @@ PINS = {
 STARTED_AGAIN = "LINEAGE_STARTED_AGAIN"
 
 
-def pinned(requirements: str) -> dict[NormalizedName, str]:
-    """The version that a lock file pins for each package that applies to this Python and system.
+def pinned(requirements: str, machine: Mapping[str, str] | None = None) -> dict[NormalizedName, str]:
+    """The version that a lock file pins for each package that applies to this Python and system, or to another machine.
 
     Lines that say where packages come from, such as `--index-url`, are passed over: they pin nothing.
     """
@@ -58,11 +58,12 @@ def pinned(requirements: str) -> dict[NormalizedName, str]:
             requirement = Requirement(specification)
             (pin,) = requirement.specifier
             Version(pin.version)
+            applies = requirement.marker is None or requirement.marker.evaluate(dict(machine or {}))
         except (InvalidRequirement, InvalidVersion, ValueError):
             raise Problem(f"{REQUIREMENTS}: expected 'name==version', found '{specification}'") from None
         if pin.operator != "==":
             raise Problem(f"{REQUIREMENTS}: expected one version with '==', found '{specification}'")
-        if requirement.marker is None or requirement.marker.evaluate():
+        if applies:
             versions[canonicalize_name(requirement.name)] = pin.version
     return versions
 

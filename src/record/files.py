@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +117,11 @@ def from_document(content: bytes, path: Path) -> Any:
     Raises:
         ValueError: as `from_yaml` does.
     """
-    return tomllib.loads(content.decode()) if path.suffix == ".toml" else from_yaml(content)
+    if path.suffix != ".toml":
+        return from_yaml(content)
+    import tomllib  # noqa: PLC0415 - few have such a file
+
+    return tomllib.loads(content.decode())
 
 
 def _values(value: Any, known: dict[int, float]) -> float:

@@ -9,11 +9,14 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from record.problem import CannotAsk
+
+LEADS_GIT = re.compile(r"GIT_(?!CONFIG)")  # to another repository, perhaps; Git says which of these do
 
 
 def has_repository(folder: Path | None = None) -> bool:
@@ -41,13 +44,13 @@ def _prefix(folder: Path) -> str | None:
 def _location_variables() -> frozenset[str]:
     """The variables by which a hook or a caller leads Git to another repository; not those that configure it."""
     done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
-    return frozenset(name for name in done.stdout.split() if not name.startswith("GIT_CONFIG"))
+    return frozenset(filter(LEADS_GIT.match, done.stdout.split()))
 
 
 def environment(**more: str) -> dict[str, str]:
     """The environment for commands about a folder's own repository, wherever the caller's variables lead."""
     try:
-        location = _location_variables()
+        location = _location_variables() if any(map(LEADS_GIT.match, os.environ)) else frozenset()
     except FileNotFoundError:
         location = frozenset()
     return {name: value for name, value in os.environ.items() if name not in location} | more
@@ -116,6 +119,25 @@ def commit_of_tag(tag: str, root: Path | None = None) -> str | None:
     raise CannotAsk(f"{tag}: the tag exists, but Git cannot read what it names; git fsck says what is damaged")
 
 
+@dataclass(frozen=True)
+class Tag:
+    """A tag with the commit that it leads to, and when it or else the commit was made, in seconds since 1970."""
+
+    name: str
+    commit: str
+    is_annotated: bool
+    time: int | None  # None where nobody says
+
+
+def tags() -> list[Tag]:
+    """All tags, from one process."""
+    form = "%(refname:lstrip=2) %(objecttype) %(objectname) %(*objectname) %(creatordate:unix)"
+    found = (line.split(" ") for line in (ask("for-each-ref", f"--format={form}", "refs/tags/") or "").splitlines())
+    return [
+        Tag(name, target or own, kind == "tag", int(time) if time else None) for name, kind, own, target, time in found
+    ]
+
+
 def verify_tag(tag: str) -> tuple[bool, list[str]]:
     """Whether the signature of a tag is good by Git's own settings, and what Git's check says."""
     done = _end_of("verify-tag", f"refs/tags/{tag}")
@@ -145,40 +167,37 @@ def _blobs(listed: str) -> dict[str, str]:
     return {path: entry.split()[2] for entry, _, path in entries if " blob " in entry}
 
 
-def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
-    """The content of each blob, by its hash, from one process."""
-    if not blobs or not has_repository(root):
-        return {}
-    asked = "".join(f"{blob}\n" for blob in blobs).encode()
-    answer = _run("cat-file", "--batch", "--buffer", cwd=root, content=asked) or b""
-    found, start = {}, 0
-    for blob in blobs:
-        end = answer.find(b"\n", start)
-        size = answer[start:end].rpartition(b" ")[2]
-        if not size.isdigit():
-            raise CannotAsk(f"Git lacks the object {blob}; git fsck says what is damaged")
-        start = end + 1 + int(size) + 1
-        found[blob] = answer[end + 1 : start - 1]
-    return found
-
-
-def read_places(places: Iterable[tuple[str, str]], root: Path | None = None) -> dict[tuple[str, str], bytes]:
-    """The content of files in commits, by commit and path, from one process; what is not there is left out."""
-    asked = [place for place in dict.fromkeys(places) if "\n" not in place[1]]
-    if not asked or not has_repository(root):
-        return {}
-    above = prefix(root)
-    lines = "".join(f"{commit}^{{commit}}:{above}{path}\n" for commit, path in asked).encode(errors="surrogateescape")
-    answer, start, found = _run("cat-file", "--batch", "--buffer", cwd=root, content=lines) or b"", 0, {}
-    for place in asked:
+def _contents(objects: Sequence[str], root: Path | None) -> Iterator[bytes | None]:
+    """The content of each object that is named, from one process; None for what is not there or is not a file."""
+    if not objects or not has_repository(root):
+        return
+    asked = "".join(f"{name}\n" for name in objects).encode(errors="surrogateescape")
+    answer, start = _run("cat-file", "--batch", "--buffer", cwd=root, content=asked) or b"", 0
+    for _ in objects:
         end = answer.find(b"\n", start)
         kind, size = answer[start:end].split(b" ")[-2:]
         start = end + 1
         if size.isdigit():
             start += int(size) + 1
-            if kind == b"blob":
-                found[place] = answer[end + 1 : start - 1]
+        yield answer[end + 1 : start - 1] if kind == b"blob" else None
+
+
+def read_blobs(blobs: list[str], root: Path | None = None) -> dict[str, bytes]:
+    """The content of each blob, by its hash."""
+    found = {}
+    for blob, content in zip(blobs, _contents(blobs, root), strict=False):  # there are none outside of a repository
+        if content is None:
+            raise CannotAsk(f"Git lacks the object {blob}; git fsck says what is damaged")
+        found[blob] = content
     return found
+
+
+def read_places(places: Iterable[tuple[str, str]], root: Path | None = None) -> dict[tuple[str, str], bytes]:
+    """The content of files in commits, by commit and path; what is not there is left out."""
+    asked = [place for place in dict.fromkeys(places) if "\n" not in place[1]]
+    names = [f"{commit}^{{commit}}:{prefix(root)}{path}" for commit, path in asked]
+    contents = zip(asked, _contents(names, root), strict=False)
+    return {place: content for place, content in contents if content is not None}
 
 
 def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ classes: `python src/record/manifest.py > docs/manifest.schema.json`, with src/ 
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -46,18 +47,21 @@ class Record(BaseModel):
     )
 
 
-class File(Record):
-    """A file by its content."""
-
+class _Sized(Record):
     path: str
     size: Count
-    md5: Md5
-    sha256: Sha256
 
     @classmethod
     def of(cls, path: str, digest: Digest, **more: Any) -> Self:
         """The record of a file that has been hashed."""
-        return cls(path=path, size=digest.size, md5=digest.md5, sha256=digest.sha256, **more)
+        return cls(path=path, **asdict(digest), **more)
+
+
+class File(_Sized):
+    """A file by its content."""
+
+    md5: Md5
+    sha256: Sha256
 
     def digest(self) -> Digest:
         """What identifies its content."""
@@ -75,7 +79,7 @@ class Table(File):
 
 
 class Origin(Record):
-    """Where an input came from: whence an import took it, or in which storage it was read."""
+    """Where an input came from: the source of an import, or the storage in which it was read."""
 
     tracked_by: str  # the `.dvc` file, or dvc.lock for what was read in a storage
     url: str | None
@@ -84,23 +88,16 @@ class Origin(Record):
     etag: str | None  # of a URL
 
 
-class Input(Record):
+class Input(_Sized):
     """A data file that no stage made; its rows where `prepare` read and counted it.
 
     Of one that was read in a storage the path is a URL, and the etag of its origin says what was there.
     """
 
-    path: str
-    size: Count
     md5: Md5 | None
     sha256: Sha256 | None
     rows: Count | None
     origin: Origin | None  # None for what Git keeps
-
-    @classmethod
-    def of(cls, path: str, digest: Digest, **more: Any) -> Self:
-        """The record of a file that has been hashed."""
-        return cls(path=path, size=digest.size, md5=digest.md5, sha256=digest.sha256, **more)
 
     @property
     def hash(self) -> str:

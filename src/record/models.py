@@ -7,6 +7,7 @@ DVC's cache to the very object that is recorded, and nothing is unpickled.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from record.checksums import Digest, copy, digest, digest_like, digest_of, forma
 from record.files import remove_unfinished, replacing, write
 from record.manifest import LARGEST, Manifest, parse_manifest
 from record.problem import CannotAsk, Problem, say
-from record.tracking import cached, is_link_to_cache, parse_pointer
+from record.tracking import cached, is_link_to_cache, parse_pointer, read_workspace
 
 MODELS = Path("models")
 MODEL = "model.joblib"
@@ -81,6 +82,12 @@ def read_text(file: BinaryIO, name: str) -> bytes:
     return content
 
 
+def read_plain(path: Path) -> bytes:
+    """The content of a small file that is neither a device nor a link."""
+    with open_plain(path) as file:
+        return read_text(file, str(path))
+
+
 def read_manifest_of(folder: Path) -> Manifest:
     """The manifest of the package in a folder."""
     with open_plain(folder / MANIFEST) as file:
@@ -104,7 +111,9 @@ def read_package(folder: Path, *, with_model: bool = False) -> Package:
     return read_files(lambda name, md5: open_plain(folder / name, md5), with_model=with_model)
 
 
-def read_files(opened: Callable[[str, str | None], BinaryIO], *, with_model: bool = False) -> Package:
+def read_files(
+    opened: Callable[[str, str | None], AbstractContextManager[BinaryIO]], *, with_model: bool = False
+) -> Package:
     """Read and hash the four files of a package, and its signature where there is one, each once.
 
     `opened` opens a file by its name; for the model it is also given the MD5 that the manifest records.
@@ -197,7 +206,10 @@ def keep_others(current: str) -> list[Path]:
     written = []
     for version in versions():
         manifest, pointer = current_manifest(folder_of(version)), folder_of(version) / POINTER
-        if version != current and manifest is not None and not is_pointer_to(pointer, manifest):
+        if version == current or manifest is None:
+            continue
+        content = read_workspace(pointer)
+        if content is None or not is_right_pointer(content, pointer, manifest):
             write(pointer, pointer_of(manifest))
             say(f"{pointer}: keeps that version with DVC; commit it")
             written.append(pointer)
@@ -220,13 +232,8 @@ def pointer_of(manifest: Manifest) -> bytes:
     return f"outs:\n- md5: {model.md5}\n  size: {model.size}\n  hash: md5\n  path: {MODEL}\n".encode()
 
 
-def is_pointer_to(pointer: Path, manifest: Manifest) -> bool:
-    """Whether a `.dvc` file tracks the model that a manifest records, beside it, and nothing else."""
-    return pointer.is_file() and is_right_pointer(pointer.read_bytes(), pointer, manifest)
-
-
 def is_right_pointer(content: bytes, pointer: Path, manifest: Manifest) -> bool:
-    """Whether the content of a `.dvc` file is what the manifest beside it asks for."""
+    """Whether a `.dvc` file tracks the model that the manifest beside it records, and nothing else."""
     return parse_pointer(content, pointer) == parse_pointer(pointer_of(manifest), pointer)
 
 
@@ -246,19 +253,23 @@ def release_tag(manifest: Manifest) -> str:
     return tag_of(manifest.name, manifest.version)
 
 
+def places(here: Path | None = None) -> list[Path | None]:
+    """This repository and, in the temporary copy in which an experiment runs, the one that it was copied from."""
+    root = os.environ.get("DVC_ROOT")
+    return [here, Path(root)] if root else [here]
+
+
 def released_manifest(manifest: Manifest, *, ask_remote: bool = True) -> Manifest | None:
     """What was released under a manifest's name and version; None when nothing was.
 
-    A temporary copy of the repository, in which an experiment runs, has none of its tags, so those of `DVC_ROOT`, the
-    repository that it was copied from, count too.
+    A temporary copy of the repository has none of its tags, so those of the repository that it was copied from count.
 
     Raises:
         CannotAsk: when this clone lacks tags or history, and the repository that it came from has released the
             version, or cannot be reached.
     """
-    tag, root = release_tag(manifest), os.environ.get("DVC_ROOT")
-    path = folder_of(manifest.version) / MANIFEST
-    for place in (None, Path(root)) if root else (None,):
+    tag, path = release_tag(manifest), folder_of(manifest.version) / MANIFEST
+    for place in places():
         if commit := git.commit_of_tag(tag, place):
             content = git.read_blob(commit, path, place)
             if content is None:

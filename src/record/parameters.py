@@ -208,19 +208,18 @@ def modules_of_classes(estimator: dict[str, Any], features: list[Any]) -> set[st
     return {*re.findall(r'"class": "(\w+)', named)}
 
 
-def read_parameters(path: Path = PATH) -> Parameters:
+def read_parameters() -> Parameters:
     """Read and check params.yaml.
 
     Raises:
         Problem: with a line for every key that is unknown, missing or has a value that it cannot have.
     """
     try:
-        content = path.read_bytes()
+        document = _document(PATH.read_bytes(), PATH)
     except FileNotFoundError:
-        raise Problem(f"{path}: not found; run from the top folder of the repository") from None
-    document = _document(content, path)
-    parameters = _checked(Parameters, document, path)
-    refuse_if(f"{path}: {line}" for line in [*_misspelt(document), *_contradictions(parameters)])
+        raise Problem(f"{PATH}: not found; run from the top folder of the repository") from None
+    parameters = _checked(Parameters, document, PATH)
+    refuse_if(f"{PATH}: {line}" for line in [*_misspelt(document), *_contradictions(parameters)])
     return parameters
 
 

@@ -4,7 +4,9 @@ Everything that a user can cause is a `Problem`. It is raised where it is found 
 nobody who mistypes a name has to read a traceback.
 """
 
+import atexit
 import difflib
+import gc
 import io
 import os
 import signal
@@ -77,18 +79,13 @@ def say(fact: str) -> None:
     sys.stderr.write(f"{printable(fact)}\n")
 
 
-def one(_: object) -> int:
-    """What an item counts for in a bar that counts items."""
-    return 1
-
-
 def progress(  # noqa: PLR0913 - a bar has as many things to say
     items: Iterable[Item],
     what: str,
     unit: str,
     total: int | None = None,
     *,
-    size: Callable[[Item], int] = one,
+    size: Callable[[Item], int] = lambda _: 1,
     at_once: bool = False,
 ) -> Iterator[Item]:
     """The items; a person at a terminal who waits for them sees how many are done, at which rate, and the time left.
@@ -145,6 +142,7 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
     # No plugin decides what a manifest is, and looking for plugins takes long where much is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up
+    atexit.register(gc.freeze)  # before it ends, Python looks for cycles once more: a sixth of `list` or `prepare`
     with keeping_outs():
         end_in_lines(main, status)
 

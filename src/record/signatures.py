@@ -4,7 +4,6 @@ It names the package's files with their SHA-256, so `model_signing verify key` c
 repository, and what that tool signed is checked here. Git keeps it beside the files; DVC does not know it.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field, ValidationError
 
 from record import bundles
-from record.bundles import STATEMENT_TYPE, Part, PublicKey, Subject
+from record.bundles import STATEMENT_TYPE, Part, PublicKey, Subject, at
+from record.checksums import sha256_of
 from record.manifest import Sha256
 from record.models import CHECKED, SIGNATURE, SUMS, WRITTEN_BY_DVC, Package
 from record.problem import Problem
@@ -27,21 +27,13 @@ class _Resource(Part):
     digest: Sha256
 
 
-class _Serialization(Part):
-    method: Literal["files"]
-    hash_type: Literal["sha256"]
-
-
-class _Predicate(Part):
-    serialization: _Serialization
-    resources: list[_Resource]
-
-
 class _Statement(Part):
-    type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
+    type: Annotated[Literal["https://in-toto.io/Statement/v1"], at("_type")]
     subject: Annotated[list[Subject], Field(min_length=1, max_length=1)]
-    predicateType: Literal["https://model_signing/signature/v1.0"]  # noqa: N815 - as the format has it
-    predicate: _Predicate
+    predicate_type: Annotated[Literal["https://model_signing/signature/v1.0"], at("predicateType")]
+    method: Annotated[Literal["files"], at("predicate", "serialization", "method")]
+    hash_type: Annotated[Literal["sha256"], at("predicate", "serialization", "hash_type")]
+    resources: Annotated[list[_Resource], at("predicate", "resources")]
 
 
 def files_of(package: Package) -> dict[str, str]:
@@ -66,7 +58,7 @@ def sign(name: str, package: Package, key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _root(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(bytes.fromhex("".join(files.values()))).hexdigest()
+    return sha256_of(bytes.fromhex("".join(files.values())))
 
 
 def check_signature(package: Package, keys: Sequence[PublicKey] = ()) -> tuple[str, list[str]]:
@@ -102,7 +94,7 @@ def _wrong_keys(signed: bundles.Signed, keys: Sequence[PublicKey]) -> Iterator[s
 
 def _not_covered(statement: _Statement, files: Mapping[str, str]) -> Iterator[str]:
     """Compare the files that a statement names with those that are there."""
-    resources = statement.predicate.resources
+    resources = statement.resources
     named = {resource.name: resource.digest for resource in resources}
     if len(named) != len(resources) or _root({str(k): r.digest for k, r in enumerate(resources)}) != (
         statement.subject[0].digest.sha256

@@ -136,6 +136,13 @@ def parse_pointer(content: bytes, path: Path) -> Pointer:
     return _parse(Pointer, content, path)
 
 
+def package_outs(read: Read) -> dict[str, str]:
+    """What `package` made by dvc.lock, path → hash; nothing where that does not record it."""
+    content = read(LOCK)
+    stage = parse_lock(content).get(PACKAGE) if content else None
+    return stage.outs if stage else {}
+
+
 def _parse(kind: type[Kind], content: bytes, path: Path) -> Kind:
     try:
         return kind.model_validate(from_yaml(content))

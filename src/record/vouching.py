@@ -5,13 +5,12 @@ the one whose code is running, wherever the package is and whatever folder is th
 such as a stranger's pull request under refs/remotes, vouches for nothing.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from record import git
 from record.bundles import read_public_key
-from record.models import MANIFEST, MODELS, Package
+from record.models import MANIFEST, MODELS, Package, places
 from record.problem import Problem
 from record.signatures import check_signature
 
@@ -34,9 +33,7 @@ def refuse_unvouched(folder: Path, package: Package, keys: Iterable[Path] = ()) 
         if problems := check_signature(package, named)[1]:
             raise UnvouchedError(*(f"{folder}: {problem}" for problem in problems))
         return
-    root = os.environ.get("DVC_ROOT")  # an experiment in a temporary folder belongs to the repository it came from
-    places = [TOP, Path(root)] if root else [TOP]
-    if not any(is_known(package.texts[MANIFEST], place) for place in places):
+    if not any(is_known(package.texts[MANIFEST], place) for place in places(TOP)):
         cut = git.what_is_cut(TOP)
         raise UnvouchedError(
             f"{folder}: nobody vouches for it: no commit, tag or experiment of this repository holds its {MANIFEST}, "
@@ -47,12 +44,12 @@ def refuse_unvouched(folder: Path, package: Package, keys: Iterable[Path] = ()) 
         )
 
 
-def is_known(manifest: bytes, place: Path) -> bool:
+def is_known(manifest: bytes, place: Path | None) -> bool:
     """Whether the repository at a place has made a manifest itself, or has it in its own history."""
     return git.has_note(manifest, place) or _is_in_history(manifest, place)
 
 
-def _is_in_history(manifest: bytes, place: Path) -> bool:
+def _is_in_history(manifest: bytes, place: Path | None) -> bool:
     """Whether any commit of HEAD, of a local branch, tag or experiment has it as the manifest of a package."""
     blob = git.hash_of(manifest, place)
     if blob is None:

@@ -71,5 +71,5 @@ def test_a_release_that_cannot_be_signed_or_has_no_commit_is_not_made(here: Proj
 
     shutil.rmtree(here.path / ".git")
     here.run("git init -q")
-    with pytest.raises(Problem, match="there is no commit to release; git init and git commit first"):
+    with pytest.raises(Problem, match="nothing is committed yet; git init and git commit first"):
         run()

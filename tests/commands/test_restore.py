@@ -81,7 +81,7 @@ def test_a_package_that_no_commit_has_is_neither_lost_nor_restored(here: Project
     seal(here.path / PACKAGE, metrics={})
     before = here.snapshot(PACKAGE)
 
-    with pytest.raises(Problem, match="another intact package is there that no commit has; commit it or move it away"):
+    with pytest.raises(Problem, match="holds another intact package that is in no commit; commit it or move it away"):
         run(VERSION, fresh_env=False)
     assert here.snapshot(PACKAGE) == before
     with pytest.raises(Problem, match=r"^models/v2.0.0/manifest.json: no commit has it, so there is nothing to"):

@@ -213,7 +213,9 @@ def test_an_attestation_of_other_bytes_or_that_was_changed_never_counts(here: Pr
     assert "not byte for byte (data/prepared)" in checked()[1]
 
     seal(FOLDER, metrics={})
-    assert verify.hear(VERSION, verify.models.read_package(FOLDER), None, [])[0][0].says.startswith("other files than")
+    assert verify.witnesses_of(VERSION, verify.models.read_package(FOLDER), None, [])[0][0].says.startswith(
+        "other files than"
+    )
     here.run(f"git checkout -q {PACKAGE}")
     good = path.read_bytes()
     public: Any = key.with_suffix(".pub")
@@ -223,8 +225,8 @@ def test_an_attestation_of_other_bytes_or_that_was_changed_never_counts(here: Pr
         (b"{}", "is not a Sigstore bundle v0.3 of one in-toto statement signed by a key"),
     ]:
         path.write_bytes(content)
-        found = verify.hear(VERSION, verify.models.read_package(FOLDER), None, [])[1] if said[0] == "i" else []
-        found += verify.hear(VERSION, verify.models.read_package(FOLDER), None, [read_public_key(public)])[1]
+        found = verify.witnesses_of(VERSION, verify.models.read_package(FOLDER), None, [])[1] if said[0] == "i" else []
+        found += verify.witnesses_of(VERSION, verify.models.read_package(FOLDER), None, [read_public_key(public)])[1]
         assert f"{path}: {said}" in " ".join(found)
 
 

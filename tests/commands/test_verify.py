@@ -57,7 +57,7 @@ def test_each_extra_file_is_named_and_where_there_is_no_package_nothing_can_be_v
 
     assert problems() == [f"{name!r} is not part of a package; remove it" for name in [*extra, "sub"]]
     shutil.rmtree("models")
-    with pytest.raises(Problem, match="models/: there is no package; dvc repro makes one"):
+    with pytest.raises(Problem, match="models/: no package found; dvc repro makes one"):
         run([])
 
 
@@ -151,7 +151,7 @@ def test_a_release_tag_that_holds_another_manifest_is_named(here: Project) -> No
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "there is no Git repository here to ask"),
+        ({}, "this is not a Git repository"),
         ({"run__git": None}, "it was made without a commit"),
         ({"run__git__dirty": True}, "the recorded commit did not hold all that made it"),
     ],

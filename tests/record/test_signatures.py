@@ -227,7 +227,7 @@ def test_a_file_that_is_not_the_key_it_should_be_is_named(tmp_path: Path) -> Non
         (read_public_key, tmp_path / "none", "not found; name the file of a public key"),
         (read_private_key, tmp_path / "team.pub", "is not a private key in PEM"),
         (read_private_key, tmp_path / "none", "not found; openssl ecparam"),
-        (read_private_key, tmp_path / "encrypted.pem", "is encrypted, and there is no terminal to ask"),
+        (read_private_key, tmp_path / "encrypted.pem", "is encrypted; run this in a terminal"),
     ]:
         with pytest.raises(Problem, match=f"^{name}: {said}"):
             read(name)

@@ -213,7 +213,7 @@ def test_verify_does_not_say_that_git_agreed_where_there_is_none(own: Project) -
     said = own.ask("verify").stdout
 
     assert "Git agree" not in said
-    assert "there is no Git repository here to ask" in said
+    assert "this is not a Git repository" in said
 
 
 def test_a_commit_that_lands_during_a_release_is_not_tagged(finished: Project, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 It is a pure function of the package, so two people who write it get the same bytes.
 """
 
-import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from commands.exports.addresses import purl, url_of
 from commands.exports.locked import packages_of
+from record.checksums import sha256_of
 from record.comparison import flatten, number
 from record.manifest import File, Input, Manifest, Table
 from record.models import REQUIREMENTS, Package
@@ -25,7 +25,7 @@ def document(manifest: Manifest, package: Package) -> dict[str, Any]:
     locked = packages_of(manifest, package.texts[REQUIREMENTS].decode())
     libraries = [_library(name, version) for name, version in locked.items()]
     components = {component["bom-ref"]: component for component in (*tables, *libraries)}
-    content = hashlib.sha256(manifest.to_bytes()).hexdigest()
+    content = sha256_of(manifest.to_bytes())
     return {
         "$schema": SCHEMA,
         "bomFormat": "CycloneDX",

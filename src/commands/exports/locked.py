@@ -4,17 +4,13 @@ A lock is for several systems and Pythons at once. The manifest says on which of
 names the same packages wherever it is written.
 """
 
-from packaging.markers import Marker
-
 from record.environment import pinned
 from record.manifest import Manifest
-from record.models import REQUIREMENTS
-from record.problem import Problem
 
 
 def packages_of(manifest: Manifest, requirements: str) -> dict[str, str]:
     """The version of each package by name: all that was locked, and in any case what the model was fitted with."""
-    return dict(sorted((pinned(_applying(requirements, machine_of(manifest))) | manifest.environment.packages).items()))
+    return dict(sorted((pinned(requirements, machine_of(manifest)) | manifest.environment.packages).items()))
 
 
 def machine_of(manifest: Manifest) -> dict[str, str]:
@@ -34,17 +30,3 @@ def machine_of(manifest: Manifest) -> dict[str, str]:
         "python_version": ".".join(python.split(".")[:2]),
         "sys_platform": "win32" if system == "Windows" else system.lower(),
     }
-
-
-def _applying(requirements: str, machine: dict[str, str]) -> str:
-    """The lines that apply to a machine, without the markers that say so."""
-    kept = []
-    for line in requirements.replace("\\\n", " ").splitlines():
-        specification = line.partition("#")[0].partition(" --hash=")[0]
-        name, _, marker = specification.partition(";")
-        try:
-            if not marker.strip() or Marker(marker).evaluate(machine):
-                kept.append(name)
-        except ValueError:
-            raise Problem(f"{REQUIREMENTS}: expected 'name==version', found '{specification.strip()}'") from None
-    return "\n".join(kept)

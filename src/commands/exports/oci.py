@@ -4,14 +4,13 @@ Each file of the package is a layer of its own, as it is, so that a registry kee
 have it. All that could tell one run of this from another is fixed: the digest is a function of the package.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from commands.exports.addresses import url_of
-from record.checksums import Digest
+from record.checksums import Digest, sha256_of
 from record.files import to_json
 from record.manifest import Manifest
 from record.models import MANIFEST, MODEL, REQUIREMENTS, SIGNATURE, SUMS, Package
@@ -44,8 +43,8 @@ def layout(manifest: Manifest, package: Package) -> Layout:
         "manifests": [_descriptor(f"{IMAGE_TYPE}.manifest.v1+json", image) | found],
     }
     files = {"oci-layout": to_json({"imageLayoutVersion": "1.0.0"}), "index.json": to_json(index)}
-    blobs = {blob_of(_sha256(content)): content for content in (config, image, *package.texts.values())}
-    return Layout(f"sha256:{_sha256(image)}", files | blobs)
+    blobs = {blob_of(sha256_of(content)): content for content in (config, image, *package.texts.values())}
+    return Layout(f"sha256:{sha256_of(image)}", files | blobs)
 
 
 def blob_of(sha256: str) -> str:
@@ -53,12 +52,8 @@ def blob_of(sha256: str) -> str:
     return (BLOBS / sha256).as_posix()
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": f"sha256:{_sha256(content)}", "size": len(content)}
+    return {"mediaType": media_type, "digest": f"sha256:{sha256_of(content)}", "size": len(content)}
 
 
 def _layer(name: str, digest: Digest, manifest: Manifest) -> dict[str, Any]:

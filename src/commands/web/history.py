@@ -14,11 +14,11 @@ from typing import Any
 from commands import versions
 from commands.attestations import FOLDER
 from commands.deployments import deployments_of, words
-from commands.diff import LOWER_IS_BETTER, compare_folds
+from commands.diff import compare_folds, is_detail, judged
 from commands.trace import places
 from commands.versions import Record
 from commands.web import chain, charts
-from commands.witnesses import Witness, hear
+from commands.witnesses import Witness, witnesses_of
 from record import git, models, tracking
 from record.bundles import PublicKey
 from record.checksums import Digest, digest_of, format_sums, md5_of
@@ -56,12 +56,8 @@ class Shown:
     @cached_property
     def scores(self) -> dict[str, float | None]:
         """The main score on the test part, over the folds and of the baseline, each only where it is a number."""
-        name = self.record.main_score()[0]
-        return {key: self._score(name, key) for key in ("test", "baseline", "cv_mean", "cv_std")} if name else {}
-
-    def _score(self, name: str, key: str) -> float | None:
-        found = self.record.get("metrics", name, key)
-        return charts.number(number(found))
+        name, keys = self.record.main_score()[0], ("test", "baseline", "cv_mean", "cv_std")
+        return {key: charts.number(number(self.record.get("metrics", name, key))) for key in keys} if name else {}
 
     @cached_property
     def against(self) -> dict[str, float | str] | None:
@@ -73,8 +69,7 @@ class Shown:
         found: dict[str, float | str] = {"difference": mine - theirs}
         if self.noise:
             found |= {"mean": self.noise["mean"], "margin": self.noise["margin"], "folds": self.noise["folds"]}
-            better = (self.noise["mean"] < 0) == (name in LOWER_IS_BETTER)
-            found["verdict"] = ("better" if better else "worse") if self.noise["significant"] else "within noise"
+            found["verdict"] = judged(str(name), self.noise["mean"]) if self.noise["significant"] else "within noise"
         return found
 
     @cached_property
@@ -111,7 +106,7 @@ def collect(*, everywhere: bool) -> tuple[list[Shown], bool]:
         named, known = versions.experiments_by_commit(), {record.identity() for record in released.values()}
         others = versions.one_for_each_model([*versions.in_workspace(), *versions.in_commits()])
         found += [
-            Shown(record, None, named.get(record.commit or "") or record.text("run", "experiment", "name"))
+            Shown(record, None, record.experiment(named))
             for record in others
             if record.identity() not in known and (everywhere or record.present)
         ]
@@ -137,7 +132,7 @@ def complete(found: list[Shown], keys: Sequence[PublicKey]) -> None:
             shown.problems += getattr(problem, "lines", ("manifest.json: not readable",))
     compare_with_before(found)
     read_plots(found)
-    listen(found, keys)
+    add_witnesses(found, keys)
 
 
 def compare_with_before(found: list[Shown]) -> None:
@@ -150,14 +145,11 @@ def compare_with_before(found: list[Shown]) -> None:
         shown.before = release or last
         if shown.before and shown.before.manifest:
             changes = compare(shown.before.manifest, shown.manifest)
-            shown.changes = {group: [c for c in changes[group] if _is_cause(c)] for group in CAUSES if group in changes}
+            shown.changes = {
+                group: [c for c in changes[group] if not is_detail(c.name)] for group in CAUSES if group in changes
+            }
             shown.noise = compare_folds(shown.before.manifest, shown.manifest)
         last, release = shown, shown if shown.tag else release
-
-
-def _is_cause(change: Change) -> bool:
-    """Whether a person learns more from it than from the other hash of the same file."""
-    return not change.name.endswith((".md5", ".size", ".path")) or change.name.endswith(".origin.path")
 
 
 def read_plots(found: list[Shown]) -> None:
@@ -167,12 +159,8 @@ def read_plots(found: list[Shown]) -> None:
     contents = git.read_places((commit, path) for commit in commits for path in paths.values())
     here = {name: content for name in PLOT_FILES if (content := read_workspace(PLOTS / name))}
     for shown in found:
-        commit = shown.record.commit
-        there = (
-            {name: contents[commit, path] for name, path in paths.items() if (commit, path) in contents}
-            if commit
-            else {}
-        )
+        commit = str(shown.record.commit)
+        there = {name: contents[at] for name, path in paths.items() if (at := (commit, path)) in contents}
         for files in filter(None, (there, here)):
             if not shown.plots and shown.manifest and _is_recorded(files, shown.manifest):
                 shown.plots = {name: charts.read_rows(content) for name, content in files.items()}
@@ -186,7 +174,7 @@ def _is_recorded(files: dict[str, bytes], manifest: Manifest) -> bool:
     return is_folder or all(outs.get((PLOTS / name).as_posix()) == md5 for name, md5 in md5s.items())
 
 
-def listen(found: list[Shown], keys: Sequence[PublicKey]) -> None:
+def add_witnesses(found: list[Shown], keys: Sequence[PublicKey]) -> None:
     """Who signed each version, its tag, or a rebuild of it, and which stages of life it was put into."""
     signatures = read_signatures(found)
     form = "%(if)%(contents:signature)%(then)%(refname:lstrip=2)%(end)"
@@ -199,7 +187,7 @@ def listen(found: list[Shown], keys: Sequence[PublicKey]) -> None:
         shown.at_hand = shown.record.present and (models.folder_of(version) / models.MODEL).is_file()
         if shown.manifest and (version in signatures or shown.tag in signed or (FOLDER / version).is_dir()):
             package = package_of(shown.manifest, signatures.get(version))
-            shown.witnesses, problems = hear(version, package, shown.tag if shown.tag in signed else None, keys)
+            shown.witnesses, problems = witnesses_of(version, package, shown.tag if shown.tag in signed else None, keys)
             unsigned = models.SIGNATURE not in package.texts
             shown.problems += [line for line in problems if not (unsigned and line.startswith(models.SIGNATURE))]
 
@@ -208,12 +196,11 @@ def read_signatures(found: list[Shown]) -> dict[str, bytes]:
     """The signature of each version, in the workspace or else in HEAD: it may be younger than the release."""
     paths = {shown.record.version: models.folder_of(shown.record.version) / models.SIGNATURE for shown in found}
     kept = git.read_places(("HEAD", path.as_posix()) for path in paths.values())
-    signatures = {version: kept["HEAD", p.as_posix()] for version, p in paths.items() if ("HEAD", p.as_posix()) in kept}
-    for version, path in paths.items():
-        if path.is_file():
-            with models.open_plain(path) as file:
-                signatures[version] = models.read_text(file, str(path))
-    return signatures
+    signatures = {
+        version: models.read_plain(path) if path.is_file() else kept.get(("HEAD", path.as_posix()))
+        for version, path in paths.items()
+    }
+    return {version: signature for version, signature in signatures.items() if signature}
 
 
 def package_of(manifest: Manifest, signature: bytes | None) -> Package:
