@@ -93,6 +93,7 @@ def since_the_first(fresh: Project, tmp_path: Path) -> Project:
     return mine
 
 
+@pytest.mark.long  # five runs of the pipeline, for a recipe that is typed once in a while
 def test_a_later_version_of_the_template_is_taken_over_and_nothing_of_ones_own_is_lost(
     since_the_first: Project, tmp_path: Path
 ) -> None:

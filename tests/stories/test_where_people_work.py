@@ -88,7 +88,7 @@ def test_a_rebuild_in_a_pre_commit_hook_changes_nothing_of_the_commit(own: Proje
     assert own.snapshot("src", "models") == before
 
 
-@pytest.mark.long  # in a hook and in a linked worktree, where Git sets these, it is proved once
+@pytest.mark.long  # Git sets both in the hook above
 @pytest.mark.parametrize("variable", ["GIT_DIR", "GIT_INDEX_FILE"])
 def test_a_rebuild_follows_no_variable_of_the_caller(own: Project, variable: str) -> None:
     value = str(own.path / {"GIT_DIR": ".git", "GIT_INDEX_FILE": ".git/index"}[variable])
@@ -98,6 +98,7 @@ def test_a_rebuild_follows_no_variable_of_the_caller(own: Project, variable: str
     assert state(own) == before
 
 
+@pytest.mark.long  # the same, with another folder for the variable
 def test_a_rebuild_in_a_linked_worktree_leaves_its_head_alone(own: Project, tmp_path: Path) -> None:
     own.run(f"git worktree add -q {tmp_path / 'tree'} -b tree")
     tree = Project(tmp_path / "tree")
