@@ -360,9 +360,10 @@ def test_text_feather_and_folders_are_read_there_too(read_there: Project, tmp_pa
     pq.write_table(table[200:], tmp_path / "folder/2.parquet")
     for name in ("penguins.feather", "penguins.csv.gz", "folder/1.parquet", "folder/2.parquet"):
         put(project, tmp_path / name, name)
-    for name in ("penguins.feather", "penguins.csv.gz", "folder"):
+    commands = dict.fromkeys(("penguins.feather", "penguins.csv.gz"), "python src/prepare.py")
+    for name, command in (commands | {"folder": "dvc repro prepare"}).items():
         project.set(data__path=f"remote://lake/{name}", package__version="v1.1.0")
-        project.run("dvc repro prepare")
+        project.run(command)
 
         assert [(project.path / part).read_bytes() for part in PARTS] == before
         assert f"/tables/{name}" in (project.path / "data/prepared/profile.json").read_text()
