@@ -207,7 +207,9 @@ def test_a_pipeline_in_a_subfolder_that_the_chain_leads_into_is_named(project: P
     (folder / "dvc.yaml").write_text(
         "stages:\n  get:\n    cmd: cp ../raw/penguins_v1.0.0.parquet t.parquet\n    outs: [t.parquet]\n"
     )
-    project.set(data__path="data/download/t.parquet")
+    with edit(project, "dvc.yaml") as pipeline:
+        pipeline["stages"]["prepare"]["deps"].append("data/download/t.parquet")
+    project.set(package__version="v1.1.0")
     done = project.run("dvc repro", check=False)
 
     assert done.returncode != 0
