@@ -88,8 +88,9 @@ def check_environment(path: Path = REQUIREMENTS) -> None:
     installed: dict[str, str] = {}
     for found in metadata.distributions():  # in the order of sys.path: the first is the one that is imported
         with suppress(FileNotFoundError):  # of what a broken installation left behind
-            if found.name:
-                installed.setdefault(canonicalize_name(found.name), found.version)
+            about = found.metadata  # once: whoever asks for the name or the version has the whole file parsed again
+            if about["Name"]:
+                installed.setdefault(canonicalize_name(about["Name"]), about["Version"])
     different = [
         f"{path}: pins {name} {version}, installed is {installed.get(name, 'none')}"
         for name, version in sorted(pinned(path.read_text(encoding="utf-8")).items())

@@ -151,7 +151,7 @@ def test_a_version_that_only_history_has_is_named_by_its_commit(story: Project) 
 
 
 def test_a_package_that_no_commit_holds_is_neither_restored_nor_rebuilt(own: Project) -> None:
-    own.set(train__estimator="nearest_neighbors")
+    own.set(estimators__logistic_regression__C=0.0001)
     own.run("dvc repro")
     card = as_text("workspace")
 

@@ -77,7 +77,7 @@ def test_repro_neither_needs_nor_removes_a_signature_and_other_bytes_drop_it(her
     sign.run(VERSION, key)
     content = FILE.read_bytes()
     here.commit("Sign it")
-    here.run("dvc repro -q --force")
+    here.run("dvc repro -q --force --single-item package")
     assert FILE.read_bytes() == content
     assert here.run("git status --porcelain").stdout + here.run("dvc status -q").stdout == ""
 

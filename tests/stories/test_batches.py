@@ -13,8 +13,9 @@ PREDICT = f"python src/predict.py models/v1.1.0 {SOURCE} scored.parquet"
 
 @pytest.mark.usefixtures("template")
 def test_a_model_that_learned_in_batches_is_verified_rebuilt_and_predicts(project: Project) -> None:
+    project.set(train__batch_rows=64, train__passes=10)
     project.type(recipe("Learning in batches"))
-    project.set(train__batch_rows=64, train__passes=10, package__version="v1.1.0")
+    project.set(package__version="v1.1.0")
     project.release()
     made = json.loads((project.path / "models/v1.1.0/manifest.json").read_text())
 

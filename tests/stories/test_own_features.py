@@ -41,6 +41,7 @@ def test_the_manifest_names_the_class_its_settings_and_its_file_and_is_right(rel
     released.ask("verify v1.1.0")
 
 
+@pytest.mark.long  # code of one's own is rebuilt in test_any_pipeline.py
 def test_the_version_is_rebuilt_byte_for_byte(released: Project) -> None:
     assert "v1.1.0: rebuilt byte for byte" in released.ask("rebuild v1.1.0").stdout
 

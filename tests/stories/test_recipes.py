@@ -62,10 +62,13 @@ def test_rolling_back_makes_an_earlier_version_the_current_one_whatever_has_chan
 
 
 def test_two_branches_that_each_made_a_version_merge_with_the_recipe(moved_on: Project) -> None:
-    for branch, version, neighbors in (("ours", "v1.2.0", 15), ("theirs", "v1.3.0", 7)):
+    for branch, version, estimator in (
+        ("ours", "v1.2.0", "nearest_neighbors"),
+        ("theirs", "v1.3.0", "logistic_regression"),
+    ):
         moved_on.run(f"git checkout -q -b {branch} main")
         moved_on.run("dvc checkout")
-        moved_on.set(package__version=version, estimators__nearest_neighbors__n_neighbors=neighbors)
+        moved_on.set(package__version=version, train__estimator=estimator)
         moved_on.commit(f"Ask for {version}")
         moved_on.run("dvc repro")
         moved_on.commit(f"Make {version}")

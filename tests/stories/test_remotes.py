@@ -272,15 +272,17 @@ UPLOAD = """
 import sys
 from dvc.config import Config
 from dvc.fs import parse_external_url
-fs, key = parse_external_url(sys.argv[1], config=Config.from_cwd())
-fs.makedirs(fs.parent(key), exist_ok=True)
-fs.put_file(sys.argv[2], key)
+for url, file in zip(sys.argv[1::2], sys.argv[2::2]):
+    fs, key = parse_external_url(url, config=Config.from_cwd())
+    fs.makedirs(fs.parent(key), exist_ok=True)
+    fs.put_file(file, key)
 """
 
 
-def put(project: Project, file: Path, name: str) -> None:
-    """Keep a file in the storage, as somebody else does."""
-    project.run(f"python -c {shlex.quote(UPLOAD)} remote://lake/{name} {shlex.quote(str(file))}")
+def put(project: Project, files: dict[str, Path]) -> None:
+    """Keep files in the storage under some names, as somebody else does."""
+    arguments = [argument for name, file in files.items() for argument in (f"remote://lake/{name}", str(file))]
+    project.run(shlex.join(["python", "-c", UPLOAD, *arguments]))
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +293,7 @@ def read_there(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> I
         commands = recipe("A table in object storage").replace("https://s3.example.org", remote.address[1])
         configure, sed, rest = commands.partition("sed ")
         project.type(configure)
-        put(project, project.path / SOURCE, "penguins_v1.1.0.parquet")
+        put(project, {"penguins_v1.1.0.parquet": project.path / SOURCE})
         project.type(sed + rest)
         project.commit("Run the pipeline")
         project.run(RELEASE)
@@ -334,14 +336,14 @@ def test_every_verb_takes_a_version_of_a_table_in_a_storage(read_there: Project,
 def test_another_object_under_the_same_url_is_noticed_and_read(read_there: Project, tmp_path: Path) -> None:
     project = read_there.copy(tmp_path / "project")
     older = project.path / "data/raw/penguins_v1.0.0.parquet"
-    put(project, older, "penguins_v1.1.0.parquet")
+    put(project, {"penguins_v1.1.0.parquet": older})
     try:
         said = project.run("dvc status").stdout
         refused = project.run(RELEASE, check=False).stdout
         project.set(package__version="v1.1.0")
         project.run("dvc repro")
     finally:
-        put(project, project.path / SOURCE, "penguins_v1.1.0.parquet")
+        put(project, {"penguins_v1.1.0.parquet": project.path / SOURCE})
 
     assert f"modified:           {URL}" in said
     assert "dvc status says that it changed" in refused
@@ -358,11 +360,12 @@ def test_text_feather_and_folders_are_read_there_too(read_there: Project, tmp_pa
     (tmp_path / "folder").mkdir()
     pq.write_table(table[:200], tmp_path / "folder/1.parquet")
     pq.write_table(table[200:], tmp_path / "folder/2.parquet")
-    for name in ("penguins.feather", "penguins.csv.gz", "folder/1.parquet", "folder/2.parquet"):
-        put(project, tmp_path / name, name)
-    for name in ("penguins.feather", "penguins.csv.gz", "folder"):
+    names = ("penguins.feather", "penguins.csv.gz", "folder/1.parquet", "folder/2.parquet")
+    put(project, {name: tmp_path / name for name in names})
+    commands = dict.fromkeys(("penguins.feather", "penguins.csv.gz"), "python src/prepare.py")
+    for name, command in (commands | {"folder": "dvc repro prepare"}).items():
         project.set(data__path=f"remote://lake/{name}", package__version="v1.1.0")
-        project.run("dvc repro prepare")
+        project.run(command)
 
         assert [(project.path / part).read_bytes() for part in PARTS] == before
         assert f"/tables/{name}" in (project.path / "data/prepared/profile.json").read_text()
