@@ -76,7 +76,7 @@ def check_folds(train: pa.Table, parameters: Parameters) -> None:
         refuse_if([problem] if found < needed else [])
     is_classification = parameters.data.task == "classification"
     needed = count if is_classification else 2 * count
-    problem = f"{place} need {needed} rows, found {len(train)} to train on; take fewer"
+    problem = f"{place} need {needed} rows, found {len(train)} to train on; take fewer folds"
     refuse_if([problem] if len(train) < needed else [])
     if is_classification and settings.split == "stratified":
         counts = sorted((v["values"], v["counts"]) for v in pc.value_counts(target).to_pylist())

@@ -315,7 +315,7 @@ def test_a_table_in_a_storage_is_read_there_and_the_model_is_the_same(finished: 
     assert entry["origin"]["etag"] == hashlib.md5(local).hexdigest()  # as long as an object is sent in one piece
     assert (project.path / MODELS[0]).read_bytes() == (finished.path / MODELS[0]).read_bytes()
     assert [fact["version"] for fact in listed] == ["v1.0.0"]
-    assert f"not checked: whether {URL} still is" in project.ask("verify v1.0.0").stdout
+    assert f"not checked: whether {URL} is still" in project.ask("verify v1.0.0").stdout
     assert local not in project.snapshot(".dvc").values()
     assert project.run("git status --porcelain").stdout == ""
 
