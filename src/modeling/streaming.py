@@ -57,10 +57,10 @@ ANSWERS = ("predict", "predict_proba", "decision_function")
 
 def evaluate_in_batches(train: Stored, test: Stored, parameters: Parameters) -> Evaluation:
     """As `evaluation.evaluate` does: cross-validate, fit, and score model and baseline, but batch by batch."""
-    build_estimator(parameters)  # which may be refused, before all rows are read
     settings, data = parameters.train, parameters.data
-    check_parts(train.sample, test.sample, parameters)
     with threadpool_limits(settings.threads), warnings_in_one_line(parameters):
+        build_estimator(parameters)  # which may be refused, before all rows are read
+        check_parts(train.sample, test.sample, parameters)
         folds = Folds.of(train, parameters)
         most = SCORED_ROWS * 2 // max(2, folds.counts.shape[1])
         chosen = np.array(evenly(len(test), most))

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,8 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
+    # A library's warning is one line like any other, without the line of its code.
+    warnings.showwarning = lambda message, *_, **__: say(f"warning: {in_one_line(Warning(message))}")
     # No plugin decides what a manifest is, and looking for plugins takes long where much is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up

@@ -76,6 +76,15 @@ def test_a_mistake_in_the_code_keeps_its_traceback_and_success_says_nothing(caps
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_warning_of_a_library_is_one_line_that_does_not_say_where_its_code_is() -> None:
+    code = "import warnings; from record.problem import run; run(lambda: warnings.warn('old:\\n  use another'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT / "src", capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr == "warning: old: use another\n"
+
+
 WATCHED = """
 import sys, time
 sys.path.insert(0, "src")
