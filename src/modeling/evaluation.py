@@ -34,7 +34,7 @@ from modeling.stored import evenly
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
-from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
+from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say, step
 
 Rows = list[dict[str, Any]]
 Features = pd.DataFrame | np.ndarray  # raw, or encoded
@@ -81,7 +81,8 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         parts = folds_of(train, parameters)
         check_scores(main, baseline, *known, parts)
         folds = cross_validate(pipeline, *known, parts, main)
-        model = fitted(pipeline, *known)
+        with step(f"fitting all {len(train):,} rows", to_all=False):
+            model = fitted(pipeline, *known)
         tested = model[-1:], model[:-1].transform(unseen[0]), unseen[1]  # encoded once for all scores
         some = evenly(len(train), TRAINING_ROWS)
         learned = known[0].iloc[some], known[1][some]

@@ -17,7 +17,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 REFUSED = 1
 CANNOT_BE_ANSWERED = 2
@@ -96,13 +99,18 @@ def progress(  # noqa: PLR0913 - a bar has as many things to say
     if not sys.stderr.isatty():
         yield from items
         return
-    bar, done, patience = None, 0, time.monotonic() + PATIENCE
+    done, patience = 0, time.monotonic() + PATIENCE
+
+    def start() -> "tqdm[Any]":
+        from tqdm import tqdm  # noqa: PLC0415 - it takes time, and most are done before anybody waits
+
+        return tqdm(total=total, desc=what, unit=unit, unit_scale=True, initial=done, leave=False)
+
+    bar = start() if at_once else None
     try:
         for item in items:
-            if bar is None and (at_once or time.monotonic() > patience):
-                from tqdm import tqdm  # noqa: PLC0415 - it takes time, and most are done before anybody waits
-
-                bar = tqdm(total=total, desc=what, unit=unit, unit_scale=True, initial=done, leave=False)
+            if bar is None and time.monotonic() > patience:
+                bar = start()
             yield item
             done += size(item)
             if bar is not None:

@@ -124,6 +124,13 @@ def test_who_waits_at_a_terminal_sees_the_rate_and_the_time_left(code: str, unit
     assert re.search(rf"\d+%\|.*\[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kMG]? ?{unit}\]", shown)
 
 
+def test_what_takes_long_is_shown_before_the_first_is_done() -> None:
+    first = "print('first', file=sys.stderr)"
+    shown, _ = on_terminal(f"list(problem.progress(({first} for _ in '1'), 'folds', ' folds', 1, at_once=True))", 60)
+
+    assert 0 <= shown.find("folds:   0%") < shown.find("first")
+
+
 def test_what_is_done_before_anybody_waits_shows_no_bar_and_loads_none() -> None:
     assert on_terminal(SLOW.format(at_once=False), patience=60) == ("", "False")
 
