@@ -105,8 +105,9 @@ class Fits:
 def assess(fits: Fits, main: "Scorer", parameters: Parameters) -> Evaluation:
     """Score what was fitted, and make the data behind the plots."""
     task, model, tested = parameters.data.task, fits.model, fits.tested
-    scores = {main.name: main(*tested)} | score(*tested, task)
-    chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
+    with step(f"scoring {len(tested[2]):,} test rows", to_all=False):
+        scores = {main.name: main(*tested)} | score(*tested, task)
+        chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
     plots = {
         "predictions.csv": prediction_rows(*tested, task),
         "errors.csv": error_rows(*tested, task),

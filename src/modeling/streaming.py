@@ -98,7 +98,8 @@ class Folds:
         size = 1 if classes is None else len(classes)
         parts, total = [], 0.0
         counts = np.zeros((rule.learns.shape[1], size), int)
-        for _, rows in train.batches(BATCH, columns=columns):
+        batches = (rows for _, rows in train.batches(BATCH, columns=columns))
+        for rows in progress(batches, "dividing into folds", " rows", len(train), size=len):
             parts.append(rule.of(rows))
             codes = 0 if classes is None else pc.index_in(rows[name], value_set=classes).to_numpy()
             counts += np.bincount(parts[-1].astype(int) * size + codes, minlength=counts.size).reshape(counts.shape)
