@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 OUTPUTS = (".csv", ".parquet")
 
 
+def local_path(text: str) -> Path:
+    """The path of a table here; one in a storage is fetched first."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is in a storage; dvc get-url {text} fetches it, then name that file")
+    return Path(text)
+
+
 def parse_arguments() -> argparse.Namespace:
     """What to score, with which package, and where to write the result."""
     parser = argparse.ArgumentParser(
@@ -29,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="example: python src/predict.py models/v1.0.0 data/raw/penguins_v1.0.0.parquet scored.csv",
     )
     parser.add_argument("package", metavar="PACKAGE", type=Path, help="the folder of a package")
-    parser.add_argument("input", metavar="INPUT", type=Path, help="a table in a format that data.path may have")
+    parser.add_argument("input", metavar="INPUT", type=local_path, help="a table in a format that data.path may have")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="the .csv or .parquet file to write")
     parser.add_argument("--strict", action="store_true", help="write nothing if rows differ from those of training")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the facts as JSON, for a program")

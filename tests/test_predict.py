@@ -121,3 +121,10 @@ def test_no_other_variable_of_an_unverified_manifest_is_set(own: Project) -> Non
     (folder / "sitecustomize.py").write_text("open('mark', 'w')")
 
     assert "PYTHONPATH: is not a numeric setting, so it is not set" in refusal(own)[0]
+
+
+def test_a_table_in_a_storage_is_refused_with_the_command_that_fetches_it(shared: Project) -> None:
+    done = shared.run(f"{PREDICT} remote://lake/rows.parquet out.csv", check=False)
+
+    assert done.returncode == 2
+    assert "; dvc get-url remote://lake/rows.parquet fetches it" in done.stderr

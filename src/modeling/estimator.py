@@ -59,14 +59,17 @@ def build_estimator(parameters: Parameters) -> BaseEstimator:
     place = f"params.yaml: estimators.{parameters.train.estimator}"
     section = parameters.estimator
     estimator = build_object(section.class_, section.settings, place)
-    if any(not hasattr(estimator, method) for method in METHODS):
+    # A stack has the methods of its last estimator, and its usual one is made by `fit`.
+    asked = type(estimator) if getattr(estimator, "final_estimator", estimator) is None else estimator
+    if any(not hasattr(asked, method) for method in METHODS):
         expected = ", ".join(METHODS)
         raise Problem(f"{place}.class: '{section.class_}' is not an estimator: expected one with {expected}")
     check_task(estimator, parameters.data, place)
     if parameters.train.stream and not hasattr(estimator, "partial_fit"):
         known = ", ".join(learning_in_batches("classifier" if is_classifier(estimator) else "regressor"))
+        found = type(estimator).__name__ + (" with these settings" if hasattr(type(estimator), "partial_fit") else "")
         expected = f"learns from all rows at once, and train.stream takes one with partial_fit, such as {known}"
-        raise Problem(f"{place}.class: {type(estimator).__name__} {expected}; choose one, or set train.stream: false")
+        raise Problem(f"{place}.class: {found} {expected}; choose one, or set train.stream: false")
     return estimator
 
 

@@ -34,7 +34,7 @@ from modeling.stored import evenly
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
-from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say
+from record.problem import REFUSALS, Problem, did_you_mean, in_one_line, refuse_if, say, step
 
 Rows = list[dict[str, Any]]
 Features = pd.DataFrame | np.ndarray  # raw, or encoded
@@ -81,7 +81,8 @@ def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluat
         parts = folds_of(train, parameters)
         check_scores(main, baseline, *known, parts)
         folds = cross_validate(pipeline, *known, parts, main)
-        model = fitted(pipeline, *known)
+        with step(f"fitting all {len(train):,} rows", to_all=False):
+            model = fitted(pipeline, *known)
         tested = model[-1:], model[:-1].transform(unseen[0]), unseen[1]  # encoded once for all scores
         some = evenly(len(train), TRAINING_ROWS)
         learned = known[0].iloc[some], known[1][some]
@@ -104,8 +105,9 @@ class Fits:
 def assess(fits: Fits, main: "Scorer", parameters: Parameters) -> Evaluation:
     """Score what was fitted, and make the data behind the plots."""
     task, model, tested = parameters.data.task, fits.model, fits.tested
-    scores = {main.name: main(*tested)} | score(*tested, task)
-    chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
+    with step(f"scoring {len(tested[2]):,} test rows", to_all=False):
+        scores = {main.name: main(*tested)} | score(*tested, task)
+        chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
     plots = {
         "predictions.csv": prediction_rows(*tested, task),
         "errors.csv": error_rows(*tested, task),

@@ -22,7 +22,7 @@ from modeling.features import COMPONENTS, KNOTS
 from modeling.stored import Stored, evenly, first_rows
 from modeling.table import FEW, feature_names, features_and_target, kinds_of
 from record.parameters import Kind, Parameters
-from record.problem import Problem, say
+from record.problem import Problem, progress, say
 
 COPIES = 4  # of all numbers: encoded, scaled, those of a fold, the estimator's own
 NUMBER = 8  # bytes
@@ -52,7 +52,7 @@ def check_memory(train: pa.Table, parameters: Parameters, available: int) -> Non
     """
     needed = {f"'{name}'": size for name, size in bytes_by_column(train, parameters).items()}
     if sum(needed.values()) <= available:
-        needed[f"the estimator {parameters.train.estimator}"] = bytes_of_estimator(train, parameters)
+        needed[f"the estimator {parameters.train.estimator}"] = bytes_of_estimator(train, parameters, available)
     if sum(needed.values()) > available:
         most = sorted(needed, key=lambda name: -needed[name])[:SHOWN]
         listed = ", ".join(f"{name} ({size_of(needed[name])})" for name in most)
@@ -98,17 +98,24 @@ class Cost:
     work: int
 
 
-def bytes_of_estimator(train: pa.Table, parameters: Parameters) -> int:
+def bytes_of_estimator(train: pa.Table, parameters: Parameters, available: int) -> int:
     """About how many bytes a fit takes beside the columns, as the fits of two samples let expect.
 
-    0 for a small table, and where a sample cannot be fitted: the fit of all rows then says why.
+    0 for a small table, and where a sample cannot be fitted: the fit of all rows then says why. The larger sample is
+    not fitted where the smaller one says that there is too little memory even for that.
     """
     if len(train) < LARGE:
         return 0
+    costs: list[Cost] = []
     with warnings.catch_warnings(), suppress(Exception):
         warnings.simplefilter("ignore")
-        less, more = (cost_of(_sample(train, rows, parameters), parameters) for rows in SAMPLES)
-        return expected(less, more, len(train))
+        samples = [_sample(train, rows, parameters) for rows in SAMPLES]
+        for sample in progress(samples, "estimating the memory", " fits", len(samples), at_once=True):
+            each = MODELS * costs[0].model / costs[0].rows if costs else 0
+            if each * len(sample) > available:
+                return round(each * len(train))
+            costs.append(cost_of(sample, parameters))
+        return expected(costs[0], costs[1], len(train))
     return 0
 
 

@@ -27,7 +27,7 @@ from modeling.table import (
     stored_batches,
 )
 from record.parameters import Parameters
-from record.problem import Problem
+from record.problem import Problem, progress
 
 SAMPLE_ROWS = 50_000  # in equal steps; the median of so many is that of all to within 1 % of the ranks
 CLASS_ROWS = 50  # of each class, however rare, that are in the sample
@@ -89,7 +89,8 @@ class Stored:
         found, target = {*evenly(len(self), SAMPLE_ROWS)}, self.parameters.data.target
         least = max(CLASS_ROWS, self.parameters.train.folds)
         usable = [field.name for field in self.schema if kind_of(field.type)]
-        for name in usable if len(found) < len(self) else ():
+        asked = usable if len(found) < len(self) else []
+        for name in progress(asked, "choosing a sample", " columns", len(asked)):
             found |= first_rows(self.chunks(name), max(FEW, self.parameters.train.folds) + 1, 1)
             if name == target and self.parameters.data.task == "classification":
                 found |= first_rows(self.chunks(name), len(self), least)

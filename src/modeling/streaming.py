@@ -57,10 +57,10 @@ ANSWERS = ("predict", "predict_proba", "decision_function")
 
 def evaluate_in_batches(train: Stored, test: Stored, parameters: Parameters) -> Evaluation:
     """As `evaluation.evaluate` does: cross-validate, fit, and score model and baseline, but batch by batch."""
-    build_estimator(parameters)  # which may be refused, before all rows are read
     settings, data = parameters.train, parameters.data
-    check_parts(train.sample, test.sample, parameters)
     with threadpool_limits(settings.threads), warnings_in_one_line(parameters):
+        build_estimator(parameters)  # which may be refused, before all rows are read
+        check_parts(train.sample, test.sample, parameters)
         folds = Folds.of(train, parameters)
         most = SCORED_ROWS * 2 // max(2, folds.counts.shape[1])
         chosen = np.array(evenly(len(test), most))
@@ -98,7 +98,8 @@ class Folds:
         size = 1 if classes is None else len(classes)
         parts, total = [], 0.0
         counts = np.zeros((rule.learns.shape[1], size), int)
-        for _, rows in train.batches(BATCH, columns=columns):
+        batches = (rows for _, rows in train.batches(BATCH, columns=columns))
+        for rows in progress(batches, "dividing into folds", " rows", len(train), size=len):
             parts.append(rule.of(rows))
             codes = 0 if classes is None else pc.index_in(rows[name], value_set=classes).to_numpy()
             counts += np.bincount(parts[-1].astype(int) * size + codes, minlength=counts.size).reshape(counts.shape)

@@ -6,9 +6,11 @@ end when a file has changed under it, and `package` compares the notes with `dvc
 describe a model without loading it.
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -225,15 +227,24 @@ class Cost(Note):
 
 def note_cost(notes: Path) -> None:
     """Note what this process has taken so far, for the run that wrote these notes and no other."""
+    cost = Cost(seconds=round(time.perf_counter() - STARTED, 1), peak_memory_mib=peak_memory())
+    write(COSTS / f"{md5_of_file(notes)}.json", to_json(cost.model_dump()))
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process held, in MiB; None where the system cannot say.
+
+    On Linux `getrusage` also counts what the process held that started this one, such as DVC, so it is asked last.
+    """
+    with suppress(OSError):
+        if found := re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text("ascii"), re.MULTILINE):
+            return int(found[1]) // 1024
     try:
         import resource  # noqa: PLC0415 - Windows does not have it
-
-        unit = 1024 * 1024 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
     except ImportError:
-        peak = None
-    cost = Cost(seconds=round(time.perf_counter() - STARTED, 1), peak_memory_mib=peak)
-    write(COSTS / f"{md5_of_file(notes)}.json", to_json(cost.model_dump()))
+        return None
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
 def cost_of(notes: Path) -> Cost | None:

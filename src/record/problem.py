@@ -13,10 +13,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 REFUSED = 1
 CANNOT_BE_ANSWERED = 2
@@ -95,13 +99,18 @@ def progress(  # noqa: PLR0913 - a bar has as many things to say
     if not sys.stderr.isatty():
         yield from items
         return
-    bar, done, patience = None, 0, time.monotonic() + PATIENCE
+    done, patience = 0, time.monotonic() + PATIENCE
+
+    def start() -> "tqdm[Any]":
+        from tqdm import tqdm  # noqa: PLC0415 - it takes time, and most are done before anybody waits
+
+        return tqdm(total=total, desc=what, unit=unit, unit_scale=True, initial=done, leave=False)
+
+    bar = start() if at_once else None
     try:
         for item in items:
-            if bar is None and (at_once or time.monotonic() > patience):
-                from tqdm import tqdm  # noqa: PLC0415 - it takes time, and most are done before anybody waits
-
-                bar = tqdm(total=total, desc=what, unit=unit, unit_scale=True, initial=done, leave=False)
+            if bar is None and time.monotonic() > patience:
+                bar = start()
             yield item
             done += size(item)
             if bar is not None:
@@ -139,6 +148,8 @@ def run(main: Callable[[], None], status: int = REFUSED) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks '→' shows '?' instead of a traceback
+    # A library's warning is one line like any other, without the line of its code.
+    warnings.showwarning = lambda message, *_, **__: say(f"warning: {in_one_line(Warning(message))}")
     # No plugin decides what a manifest is, and looking for plugins takes long where much is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as Ctrl-C does, with everything tidied up

@@ -112,6 +112,16 @@ def test_settings_that_make_no_estimator_are_all_named_with_the_remedy(
     assert [line[: len(start)] for line, start in zip(found, lines, strict=True)] == lines
 
 
+@pytest.mark.parametrize("name", ["StackingClassifier", "StackingRegressor"])
+def test_a_stack_without_a_last_estimator_has_its_usual_one(name: str) -> None:
+    parts = [["first", TREE if name == "StackingClassifier" else RIDGE]]
+    task = "classification" if name == "StackingClassifier" else "regression"
+    settings = {"class": f"sklearn.ensemble.{name}", "estimators": parts}
+    table = TABLE if task == "classification" else TABLE.set_column(1, "target", TABLE["x"])
+
+    assert len(fit_pipeline(table, make_parameters(settings, task=task)).predict(table.to_pandas())) == len(table)
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -1,11 +1,12 @@
 """What a fit is said to take before it takes it, and what it then does."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
 from tables import LOGISTIC, dumped, make_parameters
 
 from modeling.estimator import fit_pipeline
@@ -25,6 +26,7 @@ from modeling.table import write_table
 from record.problem import Problem
 
 GIB = 2**30
+ENOUGH = 1024 * GIB
 COUNT = 120
 TABLE = pa.table(
     {
@@ -42,6 +44,17 @@ LARGER = {  # those whose models or work grow with the rows, and what is expecte
     "neighbours": (NEIGHBOURS, 0),
     "spreading": ({"class": "sklearn.semi_supervised.LabelSpreading"}, 10 * GIB),
 }
+
+
+class Hoarder(KNeighborsClassifier):
+    """An estimator that keeps what it does not need, and of how many rows it was fitted."""
+
+    fitted: ClassVar[list[int]] = []
+
+    def fit(self, rows: np.ndarray, target: np.ndarray) -> "Hoarder":
+        self.fitted.append(len(rows))
+        self.kept_ = np.zeros((len(rows), 1000))
+        return super().fit(rows, target)  # type: ignore[no-any-return]
 
 
 def large(rows: int = LARGE, rare: int = 0) -> pa.Table:
@@ -86,7 +99,7 @@ def test_more_rows_than_there_is_memory_for_are_refused_before_they_are_read(tmp
 @pytest.mark.parametrize(("settings", "least"), LARGER.values(), ids=LARGER)
 def test_an_estimator_that_takes_more_than_the_columns_is_named(settings: dict[str, Any], least: int) -> None:
     table, parameters = large(2 * LARGE), make_parameters(settings)
-    found = bytes_of_estimator(table, parameters)
+    found = bytes_of_estimator(table, parameters, ENOUGH)
 
     assert found > least
     if not least:
@@ -96,15 +109,27 @@ def test_an_estimator_that_takes_more_than_the_columns_is_named(settings: dict[s
 
 
 def test_a_model_that_does_not_grow_is_counted_as_it_is_and_so_is_one_of_a_rare_class() -> None:
-    model = bytes_of_estimator(large(), make_parameters(LOGISTIC))
+    model = bytes_of_estimator(large(), make_parameters(LOGISTIC), ENOUGH)
 
     assert 0 < model < 10_000
-    assert bytes_of_estimator(large(rare=12), make_parameters(LOGISTIC)) > model
+    assert bytes_of_estimator(large(rare=12), make_parameters(LOGISTIC), ENOUGH) > model
 
 
 @pytest.mark.parametrize("settings", [NEIGHBOURS | {"n_neighbors": "two"}, FOREST])
 def test_what_is_small_or_cannot_be_fitted_is_left_to_the_fit(settings: dict[str, Any]) -> None:
-    assert bytes_of_estimator(large(LARGE - (settings is FOREST)), make_parameters(settings)) == 0
+    assert bytes_of_estimator(large(LARGE - (settings is FOREST)), make_parameters(settings), ENOUGH) == 0
+
+
+def test_a_sample_that_would_take_too_much_itself_is_not_fitted() -> None:
+    table, parameters = large(), make_parameters({"class": f"{__name__}.Hoarder"})
+    needed = 20 * 2**20  # a sample of 500 rows takes 8 MB, one of 2,000 takes 32 MB
+    Hoarder.fitted.clear()
+    with pytest.raises(Problem, match="most for the estimator mine"):
+        check_memory(table, parameters, needed)
+
+    assert [rows < 1000 for rows in Hoarder.fitted] == [True]
+    assert bytes_of_estimator(table, parameters, needed) == pytest.approx(MODELS * len(table) * 8000, rel=0.05)
+    assert bytes_of_estimator(table, parameters, ENOUGH) == pytest.approx(MODELS * len(table) * 8000, rel=0.05)
 
 
 @pytest.mark.parametrize(

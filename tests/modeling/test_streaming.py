@@ -346,7 +346,6 @@ def test_a_table_in_its_file_is_described_as_one_in_memory(tmp_path: Path, rows:
         (LOGISTIC, "classification", "GaussianNB, MLPClassifier, MultinomialNB"),
         (SEARCH, "classification", "SGDClassifier"),
         ({"class": "sklearn.ensemble.RandomForestRegressor"}, "regression", "such as MLPRegressor"),
-        ({"class": "sklearn.neural_network.MLPClassifier", "solver": "lbfgs"}, "classification", "Perceptron"),
     ],
 )
 def test_an_estimator_that_cannot_learn_in_batches_is_refused_with_those_that_can(
@@ -354,6 +353,12 @@ def test_an_estimator_that_cannot_learn_in_batches_is_refused_with_those_that_ca
 ) -> None:
     with pytest.raises(Problem, match=f"learns from all rows at once.*{named}.*train.stream: false"):
         learned(tmp_path, parameters_of(settings, task))
+
+
+def test_settings_that_leave_an_estimator_without_partial_fit_are_named_as_the_cause(tmp_path: Path) -> None:
+    settings = {"class": "sklearn.neural_network.MLPClassifier", "solver": "lbfgs"}
+    with pytest.raises(Problem, match=r"MLPClassifier with these settings learns from all rows at once.*Perceptron"):
+        learned(tmp_path, parameters_of(settings))
 
 
 @pytest.mark.parametrize("refused", [{"early_stopping": True}, {"class_weight": "balanced"}])

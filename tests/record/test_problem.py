@@ -76,6 +76,15 @@ def test_a_mistake_in_the_code_keeps_its_traceback_and_success_says_nothing(caps
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_warning_of_a_library_is_one_line_that_does_not_say_where_its_code_is() -> None:
+    code = "import warnings; from record.problem import run; run(lambda: warnings.warn('old:\\n  use another'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT / "src", capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr == "warning: old: use another\n"
+
+
 WATCHED = """
 import sys, time
 sys.path.insert(0, "src")
@@ -113,6 +122,13 @@ def test_who_waits_at_a_terminal_sees_the_rate_and_the_time_left(code: str, unit
     shown, _ = on_terminal(code, 0, str(tmp_path / "model"))
 
     assert re.search(rf"\d+%\|.*\[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kMG]? ?{unit}\]", shown)
+
+
+def test_what_takes_long_is_shown_before_the_first_is_done() -> None:
+    first = "print('first', file=sys.stderr)"
+    shown, _ = on_terminal(f"list(problem.progress(({first} for _ in '1'), 'folds', ' folds', 1, at_once=True))", 60)
+
+    assert 0 <= shown.find("folds:   0%") < shown.find("first")
 
 
 def test_what_is_done_before_anybody_waits_shows_no_bar_and_loads_none() -> None:
