@@ -51,6 +51,13 @@ ROW_GROUP = 128 * 1024
 ROUNDS = {10_000: 5, 1_000_000: 2, 10_000_000: 1}
 SETTINGS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 GIB = 2**30
+# A process begins with the memory of the one that starts it, so a small one does.
+MEASURED = """import resource, subprocess, sys, time
+started = time.perf_counter()
+status = subprocess.call(sys.argv[1:])
+seconds, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+sys.stderr.write(f"\\n{seconds} {used.ru_maxrss}\\n")
+sys.exit(status)"""
 Row = list[str]
 Cost = tuple[float, float]  # seconds, MiB
 
@@ -99,19 +106,22 @@ def project(folder: Path, rows: int, ending: str = ".parquet", **train: Any) -> 
 
 def cost(folder: Path, *commands: list[str], settings: dict[str, str] | None = None) -> Cost:
     """What some commands take one after another."""
-    started, most = time.perf_counter(), 0.0
+    seconds, most = 0.0, 0.0
     for command in commands:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment | SETTINGS | (settings or {}), stdout=said, stderr=said
-            )
-            _, status, used = os.wait4(process.pid, 0)
-            if status:
-                said.seek(0)
-                raise SystemExit(f"{' '.join(map(str, command))}: failed\n{said.read().decode()}")
-        most = max(most, used.ru_maxrss / 1024)
-    return time.perf_counter() - started, most
+        done = subprocess.run(
+            [PYTHON, "-S", "-c", MEASURED, *command],
+            cwd=folder,
+            env=environment | SETTINGS | (settings or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"{' '.join(map(str, command))}: failed\n{done.stderr}")
+        took, held = map(float, done.stderr.splitlines()[-1].split())
+        seconds, most = seconds + took, max(most, held / 1024)
+    return seconds, most
 
 
 def stage(name: str) -> list[str]:
