@@ -5,7 +5,7 @@ copied away and renamed, which data and code made it.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +23,10 @@ HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}(\.dir)?")
 
 def run(what: str) -> Result:
     """Every version that came from it, or that it is a part of."""
-    records = [*versions.in_workspace(), *versions.in_commits()]
+    meanings = identify(what)
+    records = [*versions.in_workspace(), *versions.in_commits(meanings)]
     if cut := git.what_is_cut():
         say(f"note: this answer is partial, since of this clone {cut}")
-    # A clone has no experiments, but the versions that were made in one still name it.
-    names = {record.text("run", "experiment", "name") for record in records} | {*versions.experiments()}
-    meanings = identify(what, names)
     watched = progress(records, "versions", " versions", len(records))
     roles = {id(record.document): list(dict.fromkeys(roles_of(record, meanings))) for record in watched}
     present = {record.identity() for record in records if record.present}
@@ -48,7 +46,7 @@ def _as(roles: list[str]) -> str:
     return f"{first}{f' +{len(more)}' if more else ''}"
 
 
-def identify(what: str, names: Collection[str | None]) -> list[str]:
+def identify(what: str) -> list[str]:
     """The hashes, or else the path or the experiment's name, by which something may be in a manifest."""
     path = Path(what)
     if not what:
@@ -64,13 +62,19 @@ def identify(what: str, names: Collection[str | None]) -> list[str]:
         return [what.lower()]
     if commit := git.commit_of(what):
         return [commit]
-    if what in names:
+    if is_experiment(what):
         return [what]
     if "/" in what or git.commits_of(path, revision="--all"):
         return [what if "://" in what else path.as_posix()]
     raise Problem(
         f"'{what}' is not a file, hash (at least {SHORTEST_HASH} digits), commit, experiment or path in Git's history"
     )
+
+
+def is_experiment(name: str) -> bool:
+    """Whether there is such an experiment, or a version that was made in one: a clone has no experiments."""
+    records = [*versions.in_workspace(), *versions.in_commits([name])]
+    return name in versions.experiments() or any(r.text("run", "experiment", "name") == name for r in records)
 
 
 def roles_of(record: Record, meanings: list[str]) -> Iterator[str]:

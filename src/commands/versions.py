@@ -235,12 +235,22 @@ def released() -> dict[str, Record]:
     return found
 
 
-def in_commits() -> list[Record]:
-    """All manifests in commits, each content once, the newest first; what is not a JSON object is left out."""
+def in_commits(naming: Sequence[str] = ()) -> list[Record]:
+    """All manifests in commits, each content once, the newest first; what is not a JSON object is left out.
+
+    `naming`: only those in which one of these texts is, or which a commit of that name recorded.
+    """
     blobs = first_commits()
     contents = git.read_blobs(list(blobs))
-    found = ((place, _load(contents[blob])) for blob, place in blobs.items())
-    return [Record(version, doc, present=False, commit=commit) for (version, commit), doc in found if doc]
+    asked = [text.encode(errors="surrogateescape") for text in naming]
+    found = []
+    for blob, (version, commit) in blobs.items():
+        content = contents[blob]
+        # To look for bytes is much faster than to parse them, and right unless JSON spells a letter in another way.
+        may_name = not asked or b"\\" in content or any(text in content for text in asked)
+        if (may_name or commit.startswith(tuple(naming))) and (document := _load(content)):
+            found.append(Record(version, document, present=False, commit=commit))
+    return found
 
 
 def one_for_each_model(records: Iterable[Record]) -> list[Record]:
@@ -255,8 +265,9 @@ def one_for_each_model(records: Iterable[Record]) -> list[Record]:
 
 def first_commits() -> dict[str, tuple[str, str]]:
     """The version and the first commit of each manifest's blob."""
-    form = ("--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=commit %H", "--relative")
-    log = git.ask("-c", "log.showRoot=true", "log", *form, "--", PATTERN, no=()) or ""
+    every = ("--all", "--full-history", "--sparse")  # or Git compares folders twice, to leave commits out
+    form = ("-m", "--raw", "--no-abbrev", "--no-renames", "--format=commit %H", "--relative")
+    log = git.ask("-c", "log.showRoot=true", "log", *every, *form, "--", PATTERN, no=()) or ""
     blobs: dict[str, tuple[str, str]] = {}
     commit = ""
     for line in log.splitlines():

@@ -96,6 +96,18 @@ def test_a_commit_leads_to_the_models_that_were_made_from_it_or_that_it_recorded
     assert all({"commit", "baseline"} <= {*fact["roles"]} for fact in facts)
 
 
+def test_a_name_is_found_in_a_manifest_however_its_json_spells_letters(own: Project) -> None:
+    path, name = own.path / "models/v1.0.0/manifest.json", "data/raw/möwen.parquet"
+    manifest = json.loads(path.read_bytes())
+    manifest["inputs"][0]["path"] = name
+    path.write_text(json.dumps(manifest))
+    assert b"m\\u00f6wen" in path.read_bytes()
+    own.commit("Spell it in ASCII")
+    shutil.rmtree(own.path / "models")
+
+    assert found(name) == {("v1.0.0", None)}
+
+
 def test_a_model_that_was_recorded_often_has_one_row_with_its_first_commit(own: Project) -> None:
     first = own.run("git rev-parse next").stdout.strip()
     seal(own.path / "models/v1.1.0", run__platform="another")
