@@ -73,8 +73,10 @@ def identify(what: str) -> list[str]:
 
 def is_experiment(name: str) -> bool:
     """Whether there is such an experiment, or a version that was made in one: a clone has no experiments."""
+    if name in versions.experiments():
+        return True
     records = [*versions.in_workspace(), *versions.in_commits([name])]
-    return name in versions.experiments() or any(r.text("run", "experiment", "name") == name for r in records)
+    return any(record.text("run", "experiment", "name") == name for record in records)
 
 
 def roles_of(record: Record, meanings: list[str]) -> Iterator[str]:

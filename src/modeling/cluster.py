@@ -30,11 +30,10 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.comm.core import CommClosedError
 from joblib import _dask, parallel_config
-from packaging.utils import canonicalize_name
 from threadpoolctl import threadpool_limits
 
 from modeling.parallel import Spread
-from record.environment import installed_versions, numeric_variables
+from record.environment import all_installed, installed_versions, numeric_variables
 from record.parameters import Parameters, modules_of_classes
 from record.problem import Problem, in_one_line
 
@@ -150,9 +149,7 @@ class Facts:
 @cache  # since a worker keeps the code that it has loaded
 def facts(packages: tuple[str, ...], modules: tuple[str, ...]) -> dict[str, str]:
     """What decides bytes in this process, by name."""
-    installed: dict[str, str] = {
-        canonicalize_name(found.name): found.version for found in metadata.distributions() if found.name
-    }
+    installed = all_installed()
     return {
         "Python": platform.python_version(),
         "system": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),

@@ -10,8 +10,7 @@ import tracemalloc
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from io import RawIOBase
-from typing import IO, Any, cast
+from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +33,6 @@ LARGE = 20_000  # rows, from which on an estimator is tried on samples; a fit of
 MODELS = 2  # how often a model is held: the one that was fitted, and as it is loaded again to see that it can be
 SHOWN = 3  # columns that are named
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-GIB = 1024**3
 
 
 def check_rows(train: Stored, parameters: Parameters, available: int) -> None:
@@ -153,18 +151,6 @@ def cost_of(sample: pa.Table, parameters: Parameters) -> Cost:
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    file = Counted()
-    dump_into(cast("IO[bytes]", file), estimator)
-    return Cost(len(sample), file.size, most)
-
-
-class Counted(RawIOBase):
-    """A file that keeps nothing but its size."""
-
-    size = 0
-
-    def write(self, content: Any) -> int:
-        """Count some bytes."""
-        count = memoryview(content).nbytes
-        self.size += count
-        return count
+    file = BytesIO()
+    dump_into(file, estimator)
+    return Cost(len(sample), file.tell(), most)

@@ -124,7 +124,7 @@ class Counts:
 
 
 class Sample:
-    """Rows that are drawn by the hash of their number; all of them, if they are no more than wanted."""
+    """Rows drawn by the hash of their number; every row, when there are no more than asked for."""
 
     def __init__(self, most: int) -> None:
         self.most, self.seen, self.limit = most, 0, LARGEST

@@ -85,12 +85,7 @@ def check_environment(path: Path = REQUIREMENTS) -> None:
     if sys.version_info[:2] not in PYTHONS:
         known = ", ".join(f"{major}.{minor}" for major, minor in sorted(PYTHONS))
         raise Problem(f"Python: expected one of {known}, found {platform.python_version()} at {sys.executable}")
-    installed: dict[str, str] = {}
-    for found in metadata.distributions():  # in the order of sys.path: the first is the one that is imported
-        with suppress(FileNotFoundError):  # of what a broken installation left behind
-            about = found.metadata  # once: whoever asks for the name or the version has the whole file parsed again
-            if about["Name"]:
-                installed.setdefault(canonicalize_name(about["Name"]), about["Version"])
+    installed = all_installed()
     different = [
         f"{path}: pins {name} {version}, installed is {installed.get(name, 'none')}"
         for name, version in sorted(pinned(path.read_text(encoding="utf-8")).items())
@@ -98,6 +93,17 @@ def check_environment(path: Path = REQUIREMENTS) -> None:
     ]
     if different:
         raise Problem(*different, f"install what is pinned: {sys.executable} -m pip install -r {path}")
+
+
+def all_installed() -> dict[str, str]:
+    """The version of every package that is installed here."""
+    versions: dict[str, str] = {}
+    for found in metadata.distributions():  # in the order of sys.path: the first is the one that is imported
+        with suppress(FileNotFoundError):  # of what a broken installation left behind
+            about = found.metadata  # once: whoever asks for the name or the version has the whole file parsed again
+            if about["Name"]:
+                versions.setdefault(canonicalize_name(about["Name"]), about["Version"])
+    return versions
 
 
 def installed_versions(names: Iterable[str]) -> dict[str, str]:
