@@ -104,8 +104,9 @@ def test_an_estimator_that_takes_more_than_the_columns_is_named(settings: dict[s
     assert found > least
     if not least:
         assert found / MODELS == pytest.approx(len(dumped(fit_pipeline(table, parameters)["model"])), rel=0.3)
+    lacking = found // 2 if least else found - 1  # the work of a kernel is measured, a little differently each time
     with pytest.raises(Problem, match=r"most for .*the estimator mine \("):
-        check_memory(table, parameters, sum(bytes_by_column(table, parameters).values()) + found // 2)
+        check_memory(table, parameters, sum(bytes_by_column(table, parameters).values()) + lacking)
 
 
 def test_a_model_that_does_not_grow_is_counted_as_it_is_and_so_is_one_of_a_rare_class() -> None:
