@@ -84,11 +84,12 @@ def is_writable(field: pa.Field) -> bool:
 
 def score(rows: pa.Table, features: pa.Table, loaded: Loaded, target: Path) -> pa.Table:
     """The rows with their predictions, the probabilities where the model has them, and the model's identity."""
-    frame = to_frame(features)
-    columns = {"prediction": pa.array(loaded.model.predict(frame).tolist())}
-    if hasattr(loaded.model, "predict_proba"):
-        probabilities = loaded.model.predict_proba(frame).T
-        labels = loaded.model.classes_.tolist()
+    frame, model = to_frame(features), loaded.model
+    encoded = model[:-1].transform(frame) if len(model) > 1 else frame  # once, for both questions to the estimator
+    columns = {"prediction": pa.array(model[-1].predict(encoded).tolist())}
+    if hasattr(model[-1], "predict_proba"):
+        probabilities = model[-1].predict_proba(encoded).T
+        labels = model[-1].classes_.tolist()
         columns |= {f"probability_{label}": pa.array(p) for label, p in zip(labels, probabilities, strict=True)}
     identity = {"model_version": loaded.manifest.version, "model_sha256": loaded.manifest.model.sha256}
     if target.suffix == ".csv":

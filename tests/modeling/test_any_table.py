@@ -104,13 +104,15 @@ def test_any_table_gives_one_prediction_a_row_whatever_the_format_and_the_batche
     _, bytes_of_csv = prepared(folder / "t.csv", parameters)
     loaded = loaded_from(folder / "train.parquet", raw, parameters)
     names = [feature.name for feature in loaded.manifest.model.features]
-    expected = loaded.model.predict(to_frame(raw.table.select(names))).tolist()
+    predicted = loaded.model.predict(to_frame(raw.table.select(names)))
+    lost = 1e-3 if predicted.dtype == np.float32 else 1e-12  # free text alone becomes numbers of 32 bits
+    expected = pytest.approx(predicted.tolist(), abs=lost)
 
     assert bytes_of_csv == bytes_of_parquet
     for source in ("t.csv", "t.parquet"):
-        for batch, block in ((new_rows.BATCH, new_rows.BLOCK), (7, 1024)):
+        for batch, block in ((new_rows.BATCH, new_rows.BLOCK), (25, 1024)):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(new_rows, "BATCH", batch)
                 patch.setattr(new_rows, "BLOCK", block)
                 assert score_file(folder / source, folder / "out.parquet", loaded)[0] == ROWS
-            assert pq.read_table(folder / "out.parquet")["prediction"].to_pylist() == pytest.approx(expected)
+            assert pq.read_table(folder / "out.parquet")["prediction"].to_pylist() == expected
