@@ -32,7 +32,7 @@ OTHER = r" \x{a0}\x{202f}'\x{2019}"
 PLAIN = (  # a number, whatever its marks are
     rf"(\d+(\.\d+)?|\d{{1,3}}([,{OTHER}]\d{{3}})+(\.\d+)?|\d{{1,3}}([.{OTHER}]\d{{3}})+(,\d+)?|\d+,\d+)"
 )
-DISGUISES = {  # text of which every value that is not a number is one, or a date, in another spelling, and what to do about it
+DISGUISES = {  # how all that is not a number as it is may be one, or a date, in another spelling, and what to do
     r"^[+-]?[1-9]\d{0,2}(,\d{3})*(\.\d+)?$": "set data.csv.thousands: ','",
     r"^[+-]?[1-9]\d{0,2}(\.\d{3})*$": "set data.csv.thousands: '.'",
     r"^[+-]?\d+(,\d+)?$": "set data.csv.decimal: ','",
