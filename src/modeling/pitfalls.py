@@ -87,7 +87,7 @@ def lost_columns(raw: Raw, data: Data) -> Iterator[Pitfall]:
     counts = Counter(name for file in files if len(files) > 1 for name in stored_columns(file).names)
     for name in raw.stored.names:
         if counts and counts[name] < len(files) and name not in data.drop:
-            text = f"column '{name}': {len(files) - counts[name]} of {len(files)} files lack it"
+            text = f"column '{name}': is not in {len(files) - counts[name]} of {len(files)} files"
             yield Pitfall(name="lost_column", column=name, text=f"{text}; are the names the same in all?")
     inner = "".join(str(file).removeprefix(str(raw.path)) for file in files)
     for name in sorted({*re.findall(r"[/\\]([^/\\=]+)=", inner)} - {*raw.stored.names}):
