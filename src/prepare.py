@@ -29,7 +29,7 @@ def main() -> None:
     from modeling.breaches import TableCheck
     from modeling.checks import check_table, count_rows, prepared_columns, profile_columns
     from modeling.dividing import divide
-    from modeling.pitfalls import missing_targets, pitfalls_of
+    from modeling.pitfalls import lost_columns, lost_zeros, missing_targets, pitfalls_of
     from modeling.reading import files_of, read_raw
     from modeling.remote import objects_of, source_of
     from modeling.summary import survey
@@ -65,7 +65,7 @@ def main() -> None:
     found = survey(raw.batches(), raw.schema, parameters, check)
     if check:
         check.refuse(data.path, raw.batches)
-    warnings = list(missing_targets(raw, data))
+    warnings = [*missing_targets(raw, data), *lost_zeros(raw, data), *lost_columns(raw, data)]
     warn_of(warnings)  # before the table is refused for want of that class
     check_table(found, parameters)
     with replacing(PREPARED / TRAIN) as train, replacing(PREPARED / TEST) as test:

@@ -54,6 +54,20 @@ def with_index(columns: Columns) -> str:
     return f"{TABLE}.parquet"
 
 
+def in_utf_16(columns: Columns) -> str:
+    path = Path(written(columns))
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
+    return path.as_posix()
+
+
+def renamed_in_one_file(columns: Columns) -> str:
+    for name, column in (("a", "x"), ("b", "X")):
+        typed = {column if key == "x" else key: values[:100] for key, values in columns.items()}
+        FOLDER.mkdir(exist_ok=True)
+        pq.write_table(pa.table(typed), FOLDER / f"{name}.parquet")
+    return FOLDER.as_posix()
+
+
 def in_folder(columns: Columns) -> str:
     for k, start in enumerate((0, 120)):
         (FOLDER / f"part={k}").mkdir(parents=True)
@@ -128,6 +142,32 @@ REFUSED: dict[str, tuple[Callable[[Columns], str], str, dict[str, Any] | None]] 
         "target 'y': 200 different numbers in 200 rows look like a regression; check data.task",
         {"data__task": "regression"},
     ),
+    "a group of all rows": (
+        lambda t: written(t | {"g": ["a"] * ROWS}),
+        "'g' is the same in all rows, so that none are left for the test; choose another column",
+        {"prepare__split_by": "n"},
+    ),
+    "integers that are one double": (
+        lambda t: written(t | {"z": [10**30 + n for n in t["n"]]}),
+        "column 'z': holds numbers that are all nearly 1e+30, so they are the same; correct it or add it to data.drop",
+        {"data__drop": ["z", "r"]},
+    ),
+    "numbers whose squares are infinite": (
+        lambda t: written(t | {"z": [f"{n}e300" for n in t["n"]]}),
+        "column 'z': holds numbers of 5e+301, which are too large to compute with",
+        {"data__drop": ["z", "r"]},
+    ),
+    "UTF-16": (in_utf_16, "is text in UTF-16; set data.csv.encoding: utf-16", {"data__csv__encoding": "utf-16"}),
+    "an Excel file": (
+        lambda _: str(Path(f"{TABLE}.csv").write_bytes(b"PK\x03\x04...") and f"{TABLE}.csv"),
+        "is an Excel or ZIP file; save the table in it as CSV",
+        None,
+    ),
+    "a folder of CSV files": (
+        lambda t: str(FOLDER.mkdir(parents=True) or Path(written(t)).rename(FOLDER / "a.csv").parent.as_posix()),
+        "expected .parquet files in this folder, found none; write the table as these or as one CSV",
+        None,
+    ),
     "a class that is called NA": (
         lambda t: written(t | {"y": ["NA" if y == "no" else y for y in t["y"]]}),
         "target 'y': expected at least two classes, found only 'yes'",
@@ -139,6 +179,8 @@ REFUSED: dict[str, tuple[Callable[[Columns], str], str, dict[str, Any] | None]] 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_odd_table_is_refused_and_what_is_said_helps(project: Project, name: str) -> None:
     make, said, way_on = REFUSED[name]
+    if "group" in name:
+        project.set(prepare__split="group", prepare__split_by="g")
     project.set(data__path=make(tidy()))
     found = outcome()
 
@@ -154,6 +196,16 @@ def test_an_odd_table_is_refused_and_what_is_said_helps(project: Project, name: 
 WARNED: dict[str, tuple[Callable[[Columns], str], str, str]] = {
     "a copy of the target": (lambda t: written(t | {"z": t["y"]}), "leak", "column 'z': determines the target 'y'"),
     "an index": (with_index, "index", "column '__index_level_0__': is the index of a pandas frame, so it is left out"),
+    "codes with leading zeros": (
+        lambda t: written(t | {"n": [f"{n:05}" for n in t["n"]]}),
+        "leading_zeros",
+        "column 'n': '000",
+    ),
+    "integers beyond 2^53": (
+        lambda t: written(t | {"z": [n**11 for n in t["n"]]}),
+        "large_integers",
+        "column 'z': holds whole numbers of 4.88281e+18, of which near ones are the same to a model",
+    ),
     "each row five times": (
         lambda t: written({name: values[:40] * 5 for name, values in t.items()}),
         "repeated_rows",
@@ -182,6 +234,24 @@ def test_what_misleads_is_said_and_noted_and_can_be_refused(
     assert profile.warnings[0].text.startswith(said)
     assert f"warning: {said}" in heard
     assert f"(data.refuse names '{kind}')" in str(outcome())
+
+
+def test_a_column_that_some_files_lack_is_said(project: Project) -> None:
+    project.set(data__path=renamed_in_one_file(tidy()))
+    profile = outcome()
+
+    assert isinstance(profile, Profile)
+    assert [(found.name, found.column) for found in profile.warnings][:2] == [
+        ("lost_column", "x"),
+        ("lost_column", "X"),
+    ]
+
+
+def test_a_column_that_only_folders_name_is_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.set(data__path=in_folder(tidy()))
+    outcome()
+
+    assert "'part' is in the names of its folders only, so it is not a column" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

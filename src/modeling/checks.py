@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from modeling.summary import Summary, Survey, problems_of_summary
+from modeling.spellings import as_yaml
+from modeling.summary import Summary, Survey, problems_of_scale, problems_of_summary
 from record.notes import Column, Rows
 from record.parameters import Data, Parameters
 from record.problem import did_you_mean, refuse_if
@@ -35,7 +36,8 @@ def check_table(found: Survey, parameters: Parameters) -> None:
     if by := parameters.prepare.split_by:
         problems += problems_of_split_column(by, columns[by], parameters.prepare.split)
     for name in dict.fromkeys([*features, *parameters.train.slices]):
-        problems += problems_of_summary(name, columns[name], "correct it or add it to data.drop")
+        problems += problems_of_summary(name, columns[name], remedy := "correct it or add it to data.drop")
+        problems += problems_of_scale(name, columns[name], remedy)
     refuse_if(problems)
 
 
@@ -84,7 +86,8 @@ def problems_of_target(column: Summary, data: Data) -> Iterator[str]:
         elif column.distinct.count == 1:
             yield f"target '{name}': every value is {column.least}, so there is nothing to learn"
     elif column.fractions:
-        yield f"target '{name}': expected classes for a classification, found fractions; check data.task"
+        ways = f"check data.task, or add {as_yaml(name)}: category to data.types if they are classes"
+        yield f"target '{name}': expected classes for a classification, found fractions; {ways}"
     else:
         yield from _problems_of_classes(name, column)
 
@@ -113,6 +116,8 @@ def problems_of_split_column(name: str, column: Summary, split: str) -> Iterator
         yield f"{place} is missing in {column.kept_missing:,} rows; correct them or choose another column"
     elif column.kind is None:
         yield f"{place} holds {column.type}; choose another column"
+    elif column.distinct.count < 2:
+        yield f"{place} is the same in all rows, so that none are left for the test; choose another column"
     elif split == "time" and column.kind not in {"date", "number"}:
         yield f"{place}: expected dates or numbers to order rows by, found {column.type}; choose another column"
 

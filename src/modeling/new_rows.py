@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from modeling.reading import BLOCK, delimiter_of, files_of, is_text, names_in, seen_delimiter, settings_of, text_rows
 from modeling.spellings import Parser, as_said, parsers, without_missing
-from modeling.table import in_runs, kind_of, normalise, stored_batches
+from modeling.table import check_names, in_runs, kind_of, normalise, stored_batches
 from record.contract import Contract, widen
 from record.manifest import Manifest
 from record.notes import Feature
@@ -56,7 +56,8 @@ def text_batches(path: Path, data: Data) -> Iterator[pa.Table]:
         say(f"note: {path}: read with {mark!r} between columns and dots in numbers, unlike the training table")
         plain = {"delimiter": mark, "decimal": ".", "thousands": ""}
         data = data.model_copy(update={"csv": data.csv.model_copy(update=plain)})
-    yield from text_rows(path, data, dict.fromkeys(names_in(path, data), pa.string()), BATCH, BLOCK)
+    check_names(names := names_in(path, data), path)
+    yield from text_rows(path, data, dict.fromkeys(names, pa.string()), BATCH, BLOCK)
 
 
 def typed_batches(path: Path) -> Iterator[pa.Table]:

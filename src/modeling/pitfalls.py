@@ -3,6 +3,8 @@
 They are noted in profile.json and in the manifest, and `data.refuse` turns them into refusals by their names.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from math import prod
 
@@ -11,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modeling.checks import Columns, why_left_out
-from modeling.reading import Raw
+from modeling.reading import Raw, files_of
 from modeling.sketches import Overlap
-from modeling.spellings import MISSING, folded
-from modeling.summary import Summary, Survey
-from modeling.table import kind_of
+from modeling.spellings import MISSING, as_yaml, folded
+from modeling.summary import EXACT, Summary, Survey
+from modeling.table import kind_of, stored_columns
 from record.notes import Pitfall
 from record.parameters import Data, Parameters
-from record.problem import rows_of
+from record.problem import rows_of, say
 
 REPEATED = 0.2  # a column with more distinct values than this share of its rows is looked at in the order of its values
 NEARLY = 0.98  # of the wrong guesses that a column takes away, from which on it nearly determines the target
@@ -49,6 +51,7 @@ def pitfalls_of(
         *left_out(columns, features, parameters),
         *missing_classes(columns[data.target], data.target),
         *named,
+        *(pitfall for name in features for pitfall in large_integers(name, columns[name])),
         *(pitfall for name in features if name in looked_at for pitfall in leaks(name, distinct, data)),
         *(pitfall for name in [*features, data.target] for pitfall in near_equal(name, columns[name], data.target)),
         *(repeated_rows(overlap) if overlap else []),
@@ -66,6 +69,37 @@ def missing_targets(raw: Raw, data: Data) -> Iterator[Pitfall]:
         found = f"target '{data.target}': {word!r} in {rows_of(count)} was read as missing"
         text = f"{found}; if it is a class, take it out of data.missing"
         yield Pitfall(name="missing_target", column=data.target, text=text)
+
+
+def lost_zeros(raw: Raw, data: Data) -> Iterator[Pitfall]:
+    """Numbers that were written with leading zeros, as codes are."""
+    for name, text in raw.lost_zeros.items():
+        if name not in {*data.types, *data.drop}:
+            way = f"if it is a code, add {as_yaml(name)}: category to data.types"
+            yield Pitfall(
+                name="leading_zeros", column=name, text=f"column '{name}': {text!r} is read as {int(text)}; {way}"
+            )
+
+
+def lost_columns(raw: Raw, data: Data) -> Iterator[Pitfall]:
+    """Columns that only some files of a folder have. One that only the names of folders have is said."""
+    files = files_of(raw.path)
+    counts = Counter(name for file in files if len(files) > 1 for name in stored_columns(file).names)
+    for name in raw.stored.names:
+        if counts and counts[name] < len(files) and name not in data.drop:
+            text = f"column '{name}': is not in {len(files) - counts[name]} of {len(files)} files"
+            yield Pitfall(name="lost_column", column=name, text=f"{text}; are the names the same in all?")
+    inner = "".join(str(file).removeprefix(str(raw.path)) for file in files)
+    for name in sorted({*re.findall(r"[/\\]([^/\\=]+)=", inner)} - {*raw.stored.names}):
+        say(f"note: {raw.path}: '{name}' is in the names of its folders only, so it is not a column")
+
+
+def large_integers(name: str, column: Summary) -> Iterator[Pitfall]:
+    """Whole numbers that a double does not hold."""
+    if pa.types.is_integer(column.type) and column.size > EXACT:
+        found = f"column '{name}': holds whole numbers of {column.size:g}, of which near ones are the same to a model"
+        text = f"{found}; if it is an identifier, add it to data.drop"
+        yield Pitfall(name="large_integers", column=name, text=text)
 
 
 def left_out(columns: Columns, features: list[str], parameters: Parameters) -> Iterator[Pitfall]:

@@ -35,6 +35,14 @@ SHOWN = 5  # columns with odd values that are described one by one
 CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None}
 ENDINGS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
+STARTS = {  # of files that are not the text that their name says
+    b"\xff\xfe": "text in UTF-16; set data.csv.encoding: utf-16 in params.yaml",
+    b"\xfe\xff": "text in UTF-16; set data.csv.encoding: utf-16 in params.yaml",
+    b"PK\x03\x04": "an Excel or ZIP file; save the table in it as CSV",
+    b"PAR1": "a Parquet file; let its name end in .parquet",
+    b"\x1f\x8b": "gzip; let its name end in .gz, or set data.csv.compression: gzip in params.yaml",
+}
+
 DEFAULTS: dict[str, Any] = {  # of manifests from before these were parameters
     "missing": {"*": ["NA", "N/A", "NaN", "nan", "null", "NULL", "n/a", "#N/A"]},
     "types": {},
@@ -53,6 +61,7 @@ class Raw:
     stored: pa.Schema
     readers: dict[str, Reader]  # of the columns of text that are not to stay text
     read_as_missing: Counter[str]  # of the target: rows by the spelling of a missing value
+    lost_zeros: dict[str, str]  # of columns of numbers: one that was written with leading zeros
     rows: int | None  # where they were counted
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -147,7 +156,8 @@ def read_raw(path: Source, data: Data) -> Raw:
         way = "what means missing in every column belongs in data.missing under '*'"
         shown.append(f"{len(others)} more columns have odd values: {', '.join(others)}; {way}")
     refuse_if(f"{path}: {line}" for line in shown)
-    return Raw(path, data, stored, readers, read_as_missing, rows_read or None)
+    padded = {name: zeros for name in readers if (zeros := spellings[name].zeros) and readers[name].is_whole}
+    return Raw(path, data, stored, readers, read_as_missing, padded, rows_read or None)
 
 
 def stored_schema(path: Source, data: Data) -> pa.Schema:
@@ -157,9 +167,9 @@ def stored_schema(path: Source, data: Data) -> pa.Schema:
         Problem: when the table does not exist, or the name of a column occurs twice.
     """
     files = files_of(path)
-    refuse_if(
-        [] if files else [f"{path}: expected .parquet files in this folder, found none; dvc pull brings what it tracks"]
-    )
+    if not files:
+        way = "write the table as these or as one CSV, or dvc pull brings what it tracks"
+        raise Problem(f"{path}: expected .parquet files in this folder, found none; {way}")
     for file in files:
         check_file(file)
     if is_text(path):
@@ -309,7 +319,10 @@ def check_delimiter(path: Source, csv: Csv) -> None:
 def seen_delimiter(path: Source, csv: Csv) -> str:
     """The delimiter that is expected, if the first line has it or no other; else the one that it has most often."""
     with unpacked(path, csv) as stream:
-        first = stream.read(1 << 16).split(b"\n")[0].decode(csv.encoding, errors="replace")
+        start = stream.read(1 << 16)
+    is_wide = csv.encoding.lower().startswith("utf-16")
+    refuse_if(f"{path}: is {kind}" for mark, kind in STARTS.items() if start.startswith(mark) and not is_wide)
+    first = start.split(b"\n")[0].decode(csv.encoding, errors="replace")
     counts = {mark: first.count(mark) for mark in (";", "\t", "|", ",")}
     mark = max(counts, key=lambda mark: counts[mark])
     expected = delimiter_of(path, csv)

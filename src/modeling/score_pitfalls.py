@@ -46,8 +46,8 @@ def score_pitfalls(scores: Scores, target: list[Any], task: str) -> Iterator[Pit
         lowest, highest = min(scores.folds), max(scores.folds)
         text = f"{name} is from {lowest:.3f} to {highest:.3f} over the folds, more than it is above the baseline"
         yield Pitfall(name="unstable_folds", column=None, text=text)
-    lost = scores.training - mean
-    if lost > margin and lost > LOST * (scores.training - scores.baseline):
+    lost, learned = scores.training - mean, scores.training - scores.baseline
+    if lost > margin and lost > LOST * learned > 0:
         text = f"{shown}, but {scores.training:.3f} on the rows that it learned from: it mostly learns them by heart"
         yield Pitfall(name="overfit", column=None, text=text)
     if few := few_rows(target, task):

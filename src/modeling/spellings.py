@@ -27,12 +27,30 @@ MOSTLY = 0.5  # from this share on, if the others are one spelling, or are spelt
 MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "missing", "unknown", "#n/a", "n.a."}
 SHOWN = 3  # odd values that are named
 LISTED = 10_000  # different texts of the same forms, up to which all are kept
-DISGUISES = {  # text of which every value is a number or date in another spelling, and what to do about it
-    r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$": "set data.csv.thousands: ','",
-    r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$": "set data.csv.thousands: '.'",
+MARKS = " \u00a0\u202f'\u2019"  # between thousands, beside commas and dots
+OTHER = r" \x{a0}\x{202f}'\x{2019}"
+PLAIN = (  # a number, whatever its marks are
+    rf"(\d+(\.\d+)?|\d{{1,3}}([,{OTHER}]\d{{3}})+(\.\d+)?|\d{{1,3}}([.{OTHER}]\d{{3}})+(,\d+)?|\d+,\d+)"
+)
+DISGUISES = {  # how all that is not a number as it is may be one, or a date, in another spelling, and what to do
+    r"^[+-]?[1-9]\d{0,2}(,\d{3})*(\.\d+)?$": "set data.csv.thousands: ','",
+    r"^[+-]?[1-9]\d{0,2}(\.\d{3})*$": "set data.csv.thousands: '.'",
     r"^[+-]?\d+(,\d+)?$": "set data.csv.decimal: ','",
-    r"^[$€£¥]\s?[+-]?\d[\d.,]*$|^[+-]?\d[\d.,]*(\s?[$€£¥%]|\s[[:alpha:]]{1,4})$": "remove the unit in a stage before",
     r"^\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}( \d{1,2}:\d{2}.*)?$": "write the year with four digits",
+}
+LOOSE = {  # the same, in an order of which the first counts, where none of the above fits
+    r"^[+-]?\d{1,3}(\.\d{3})*(,\d+)?$": "set data.csv.decimal: ',' and data.csv.thousands: '.'",
+    **{
+        rf"^[+-]?\d{{1,3}}({mark}\d{{3}})*({re.escape(decimal)}\d+)?$": (
+            f"set data.csv.thousands: {json.dumps(mark)}{more}"
+        )
+        for mark in MARKS
+        for decimal, more in {".": "", ",": " and data.csv.decimal: ','"}.items()
+    },
+    rf"^(\({PLAIN}\)|[+\-\x{{2212}}]?{PLAIN}-?)$": "write negative numbers with a hyphen in front in a stage before",
+    rf"^\(?[+\-\x{{2212}}]?\s?[$€£¥]?\s?[+\-\x{{2212}}]?{PLAIN}(\s?[$€£¥%]|\s[[:alpha:]]{{1,4}})?\)?$": (
+        "remove the unit in a stage before"
+    ),
 }
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 WORDS = {True: ["true"], False: ["false"]}
@@ -62,6 +80,11 @@ class Reader:
     type: pa.DataType
     order: DateOrder | None = None
     is_plain: bool = False  # whether Arrow reads the same from a text file
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it gives whole numbers."""
+        return bool(pa.types.is_integer(self.type))
 
     def __call__(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """The values of some text; of dates and the like, each different text is read once."""
@@ -113,7 +136,8 @@ class Spelling:
         self.is_whole = self.is_plain = True
         self.groups: dict[frozenset[Form], Group] = {}
         self.examples: dict[DateOrder | None, str] = {}  # of dates with the year last: any, and the first of each order
-        self.disguises = [*DISGUISES]  # those that all texts have so far
+        self.disguises = [*DISGUISES, *LOOSE]  # those that all texts have so far
+        self.zeros: str | None = None  # a number whose leading zeros are lost
 
     def add(self, column: pa.ChunkedArray) -> None:
         """Look at the rows that come next, in which what means missing is null already."""
@@ -134,7 +158,11 @@ class Spelling:
             group = self.groups.setdefault(frozenset(form for k, form in enumerate(found) if some >> k & 1), Group())
             shown = [] if group.is_large else texts.filter(to_mask(is_of)).to_pylist()
             group.add(shown, counts[is_of], first[:-1][is_of])
-        self.disguises = [pattern for pattern in self.disguises if _is_all(texts, pattern)]
+        plain = found.get(Form("number"))
+        odd = texts if plain is None else texts.filter(to_mask(~plain))
+        self.disguises = [pattern for pattern in self.disguises if not len(odd) or _is_all(odd, pattern)]
+        if self.zeros is None and len(padded := texts.filter(pc.match_substring_regex(texts, r"^0\d+$"))):
+            self.zeros = padded[0].as_py()
 
     def forms_of(self, texts: pa.Array, counts: np.ndarray) -> dict[Form, np.ndarray]:
         """For each form, which of some texts have it; `counts` are their rows."""
@@ -242,15 +270,20 @@ class Spelling:
             if odd and (self.kind == form.kind or is_nearly_all):
                 yield f"{describe_odd(self.name, odd, fits, self.known, form.kind)}, {ways}"
                 return
+            other = form._replace(is_zoned=not form.is_zoned)
+            if form.kind == "date" and fits + self.rows_of(other) >= NEARLY * self.known:
+                zoned = self.rows_of(form if form.is_zoned else other)
+                found = f"column '{self.name}': {zoned:,} of {self.known:,} values are dates with a time zone"
+                yield f"{found}; write one in all or in none in a stage before, {ways}"
+                return
         texts = {text: found for group in self.groups.values() for text, found in group.texts.items()}
         are_many = len(texts) > MOSTLY * self.known or any(group.is_large for group in self.groups.values())
-        if self.disguises and are_many:
-            first, remedy = (
-                min(texts, key=lambda text: texts[text][1]),
-                (DISGUISES[pattern] for pattern in self.disguises),
-            )
-            shown = f"column '{self.name}': values such as {first!r} are read as text"
-            yield f"{shown}; {' or '.join(dict.fromkeys(remedy))}, or {ways}"
+        unlike = {text: found for of, group in self.groups.items() if not of for text, found in group.texts.items()}
+        if self.disguises and are_many and unlike:
+            first = min(unlike, key=lambda text: unlike[text][1])
+            remedies = [DISGUISES[pattern] for pattern in self.disguises if pattern in DISGUISES]
+            remedies = remedies or [LOOSE[self.disguises[0]]]
+            yield f"column '{self.name}': values such as {first!r} are read as text; {' or '.join(remedies)}, or {ways}"
 
 
 def without_missing(name: str, column: pa.ChunkedArray, data: Data) -> pa.ChunkedArray:

@@ -70,9 +70,10 @@ def check_folds(train: pa.Table, parameters: Parameters) -> None:
     settings, count = parameters.prepare, parameters.train.folds
     place, target = f"params.yaml: train.folds: {count} folds", train[parameters.data.target]
     if settings.split_by:
-        found, needed = pc.count_distinct(train[settings.split_by]).as_py(), count + (settings.split == "time")
+        found, least = pc.count_distinct(train[settings.split_by]).as_py(), 2 + (settings.split == "time")
+        needed, way = count + least - 2, "take fewer folds" if found >= least else "choose another prepare.split_by"
         kind = "different times" if settings.split == "time" else "groups"
-        problem = f"{place} need {needed} {kind} of '{settings.split_by}' to train on, found {found}; take fewer folds"
+        problem = f"{place} need {needed} {kind} of '{settings.split_by}' to train on, found {found}; {way}"
         refuse_if([problem] if found < needed else [])
     is_classification = parameters.data.task == "classification"
     needed = count if is_classification else 2 * count

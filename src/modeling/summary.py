@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -14,6 +15,9 @@ from record.parameters import Data, Kind, Parameters
 CLASSES = 1_000_000  # of a target, up to which the rows of each are counted
 GROUPS = 1 << 62  # all of them, since a group is divided as a whole
 TIMES = 1 << 17  # rows by which it is seen from when on they are for the test; all of so many are looked at
+LARGEST = 1e150  # numbers above, squared, are more than a double holds
+EXACT = 2**53  # of larger whole numbers, neighbours are the same double
+APART = 1e-9  # of the size of such numbers, by which they differ at least: scaled, rounding would be all that is left
 COUNTED = 1000  # different values of a category, up to which the rows of each are counted
 
 
@@ -60,6 +64,11 @@ class Summary:
     def known(self) -> int:
         """How many rows have a value."""
         return self.rows - self.missing
+
+    @property
+    def size(self) -> float:
+        """The greatest number without its sign; 0 where there are none."""
+        return max(abs(self.least), abs(self.greatest)) if self.least is not None else 0
 
     @property
     def is_empty(self) -> bool:
@@ -138,3 +147,11 @@ def with_target(rows: pa.Table, data: Data) -> pa.Table:
 def problems_of_summary(name: str, column: Summary, remedy: str) -> Iterator[str]:
     """Why a column cannot be used, by the rows that are kept, with the remedy."""
     yield from problems_of(name, column.type, remedy, is_empty=column.is_empty, infinite=column.infinite)
+    if LARGEST < column.size < inf:
+        yield f"column '{name}': holds numbers of {column.size:g}, which are too large to compute with; {remedy}"
+
+
+def problems_of_scale(name: str, column: Summary, remedy: str) -> Iterator[str]:
+    """Why a feature cannot be scaled."""
+    if EXACT < column.size <= LARGEST and float(column.greatest) - float(column.least) < APART * column.size:
+        yield f"column '{name}': holds numbers that are all nearly {column.size:g}, so they are the same; {remedy}"

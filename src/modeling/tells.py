@@ -18,6 +18,7 @@ from record.contract import Contract
 from record.notes import Feature
 from record.problem import rows_of
 
+LONG = 1e15  # from which on a number is not written out
 KEPT = 1000  # values of a column that training never saw, which are counted one by one
 SHOWN = 3  # of them that are named
 MUCH = 0.1  # by which a share of missing values must differ
@@ -152,7 +153,10 @@ def named(unseen: Counter[str], known: list[str]) -> str:
 
 def span(least: float | None, greatest: float | None) -> str:
     """A range, without fractions that its ends do not have."""
-    return " to ".join(f"{end:,.0f}" if end == int(end) else f"{end:,}" for end in (least or 0, greatest or 0))
+    return " to ".join(
+        f"{end:g}" if abs(end) >= LONG else f"{end:,.0f}" if end == int(end) else f"{end:,}"
+        for end in (least or 0, greatest or 0)
+    )
 
 
 def differs(missing: int, rows: int, share: float, trained: int) -> bool:

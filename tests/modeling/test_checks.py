@@ -117,7 +117,8 @@ FEW = (
     "target 'sex': expected several rows of each class, found {} classes with only one row, such as 'x'; "
     "remove or merge them"
 )
-CLASSES = "target 'sex': expected classes for a classification, found fractions; check data.task"
+WAYS = "check data.task, or add sex: category to data.types if they are classes"
+CLASSES = f"target 'sex': expected classes for a classification, found fractions; {WAYS}"
 NUMBERS = "target 'sex': expected numbers for a regression, found {}; check data.task"
 COLUMN = "column 'sex': {}; correct it or choose another data.target"
 

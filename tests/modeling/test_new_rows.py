@@ -82,3 +82,9 @@ def test_dates_of_a_csv_have_the_order_that_training_saw(tmp_path: Path) -> None
     ((_, features),) = read_batches(tmp_path / "in.csv", parse_manifest(to_json(whole)))
 
     assert features["x"].to_pylist() == [DAY]
+
+
+def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("x,x\n1,2\n")
+    with pytest.raises(Problem, match="column 'x' occurs 2 times"):
+        next(read_batches(tmp_path / "in.csv", parse_manifest(to_json(document()))))

@@ -84,3 +84,9 @@ def test_too_few_test_rows_are_counted(target: list[Any], task: str, said: str |
 
 def test_the_margin_is_that_of_nadeau_and_bengio() -> None:
     assert margin_of(FOLDS) == pytest.approx(2.776445 * statistics.stdev(FOLDS) * math.sqrt(1 / 5 + 1 / 4))
+
+
+def test_a_model_that_learned_nothing_does_not_know_it_by_heart() -> None:
+    assert [*found(name="r2", folds=[-0.055, -0.06, -0.05], test=-0.03, training=-0.018, baseline=-0.001)] == [
+        "not_above_baseline"
+    ]

@@ -46,6 +46,12 @@ def test_each_way_on_is_taken(tmp_path: Path, more: dict[str, Any], kind: str) -
     assert kinds(written(tmp_path / "t.csv", with_cell("-")), **more)["z"] == kind
 
 
+def thousands(mark: str, decimal: str = ".") -> Callable[[str], str]:
+    """Some numbers are below a thousand, some have two marks."""
+    marks = str.maketrans(",.", mark + decimal)
+    return lambda cell: f"{float(cell) ** 3 / 100:,.2f}".translate(marks)
+
+
 @pytest.mark.parametrize(
     ("spell", "remedy", "more"),
     [
@@ -53,8 +59,17 @@ def test_each_way_on_is_taken(tmp_path: Path, more: dict[str, Any], kind: str) -
         (lambda cell: f"{float(cell) * 1000 + 1000:,.0f}", "data.csv.thousands: ','", {"thousands": ","}),
         (lambda cell: f"${cell}", "remove the unit", None),
         (lambda cell: f"{cell} kg", "remove the unit", None),
+        (lambda cell: cell if cell < "5" else f"{cell} €", "remove the unit", None),
+        (lambda cell: f"({cell})" if cell > "5" else cell, "write negative numbers with a hyphen in front", None),
+        (lambda cell: f"{cell}-" if cell > "5" else cell, "write negative numbers with a hyphen in front", None),
+        (lambda cell: f"\u2212{cell}" if cell > "5" else cell, "write negative numbers with a hyphen in front", None),
+        (thousands(","), "data.csv.thousands: ','", {"thousands": ","}),
+        (thousands(" "), 'data.csv.thousands: " "', {"thousands": " "}),
+        (thousands("'"), """data.csv.thousands: "'\"""", {"thousands": "'"}),
+        (thousands("\u00a0"), r'data.csv.thousands: "\u00a0"', {"thousands": "\u00a0"}),
+        (thousands(" ", ","), "\" \" and data.csv.decimal: ','", {"thousands": " ", "decimal": ","}),
+        (thousands(".", ","), "data.csv.decimal: ',' and data.csv.thousands: '.'", {"thousands": ".", "decimal": ","}),
     ],
-    ids=["decimal comma", "thousands", "currency", "unit"],
 )
 def test_numbers_in_another_spelling_are_refused_with_the_parameter(
     tmp_path: Path, spell: Callable[[str], str], remedy: str, more: dict[str, str] | None
@@ -66,6 +81,20 @@ def test_numbers_in_another_spelling_are_refused_with_the_parameter(
     assert remedy in str(refused.value)
     if more:
         assert kinds(path, csv=CSV | more)["z"] in {"double", "int64"}
+
+
+def test_codes_and_addresses_are_not_numbers_in_another_spelling(tmp_path: Path) -> None:
+    codes = ["10.100.{0}.3", "207a{0}", "555-{0}", "A {0}", "1.2.{0}", "192.168.1.{0}"]
+
+    for code in codes:
+        cells = [code.format(100 + row) for row in range(ROWS)]
+        assert kinds(written(tmp_path / "t.csv", cells))["z"] == "string"
+
+
+def test_dates_of_which_half_name_a_zone_are_refused(tmp_path: Path) -> None:
+    cells = [f"2024-03-{1 + row % 28:02}T10:00:{row:02}{'Z' if row % 2 else ''}" for row in range(ROWS)]
+    with pytest.raises(Problem, match="column 'z': 30 of 60 values are dates with a time zone; write one in all or"):
+        kinds(written(tmp_path / "t.csv", cells))
 
 
 DAY, NOON = "2024-03-15 00:00:00", "2024-03-15 12:30:00"

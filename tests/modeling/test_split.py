@@ -215,6 +215,7 @@ def test_the_folds_follow_the_rule_of_the_split(rule: str, by: Any, task: str) -
         ("random", range(5), None, "regression", "3 folds need 6 rows, found 5 to train on"),
         ("random", list("ab"), None, "classification", "3 folds need 3 rows, found 2 to train on"),
         ("group", range(6), list("aabbab"), "regression", "3 folds need 3 groups of 'by' to train on, found 2"),
+        ("group", range(6), list("aaaaaa"), "regression", "found 1; choose another prepare.split_by"),
         ("time", range(6), [1, 1, 2, 2, 3, 3], "regression", "need 4 different times of 'by' to train on, found 3"),
         ("time", list("aaaaab"), range(6), "classification", "by a time split leave one without 'b' to learn from"),
         ("random", list("aaaaaaab"), None, "classification", "by a random split leave one without 'b' to learn from"),

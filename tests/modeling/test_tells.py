@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from modeling import tells
-from modeling.tells import Tell, Tells
+from modeling.tells import Tell, Tells, span
 from record.contract import Contract
 from record.notes import Feature
 
@@ -92,3 +92,7 @@ def test_breaches_of_the_contract_are_added_up_over_batches() -> None:
     assert found[1].text == (
         "column 'x': expected at most 8; 4 rows differ: 9 in row 1, 9.5 in row 4, 9.5 in row 5, … (contract)"
     )
+
+
+def test_a_very_large_number_is_not_written_out() -> None:
+    assert span(-1.5, 1e300) == "-1.5 to 1e+300"
