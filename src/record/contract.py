@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from record.files import from_yaml
 from record.notes import CONTRACT
-from record.parameters import Data, Section, expectation
+from record.parameters import Data, Strict, expectation
 from record.problem import Problem, did_you_mean, refuse_if
 
 Type = Literal["string", "integer", "number", "boolean", "date", "datetime", "time", "duration", "any"]
@@ -71,7 +71,7 @@ Value = Annotated[Any, AfterValidator(_as_scalar)]
 Length = Annotated[int, Field(ge=0)]
 
 
-class Constraints(Section):
+class Constraints(Strict):
     """What the values of a column must be like; a missing value breaks `required` alone."""
 
     required: bool = False
@@ -84,7 +84,7 @@ class Constraints(Section):
     enum: Annotated[list[Value], Field(min_length=1)] | None = None
 
 
-class Column(Section):
+class Column(Strict):
     """A field of the table, as Table Schema calls a column."""
 
     name: str
@@ -108,7 +108,7 @@ class Column(Section):
         return value
 
 
-class Contract(Section):
+class Contract(Strict):
     """The whole of data/contract.yaml."""
 
     fields: Annotated[list[Column], Field(min_length=1)]

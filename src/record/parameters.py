@@ -77,16 +77,18 @@ def _matches(pattern: str, meaning: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class Section(BaseModel):
-    """A part of params.yaml: every key is required, none is unknown, no type is coerced."""
+class Strict(BaseModel):
+    """A part of a file in a form of ours, params.yaml among them: no key is unknown, no type is coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, ser_json_inf_nan="constants", defer_build=True
+    )
 
 
-Kept = TypeVar("Kept", bound=Section)
+Kept = TypeVar("Kept", bound=Strict)
 
 
-class Csv(Section):
+class Csv(Strict):
     """How text files write a table."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
@@ -96,7 +98,7 @@ class Csv(Section):
     compression: Literal["auto", "none", "gzip", "bz2", "zstd", "lz4"]
 
 
-class Data(Section):
+class Data(Strict):
     """Which table, how it is read, and what is to be learned from it."""
 
     path: Annotated[str, AfterValidator(_readable)]
@@ -110,7 +112,7 @@ class Data(Section):
     refuse: list[PitfallName]
 
 
-class Prepare(Section):
+class Prepare(Strict):
     """How the table is split."""
 
     split: Literal["random", "stratified", "group", "time"]
@@ -119,10 +121,10 @@ class Prepare(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class Estimator(BaseModel):
+class Estimator(Strict):
     """A class by its dotted path; every other key is a setting for its constructor."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_as_json)]]
 
     class_: Annotated[str, Field(alias="class", min_length=1)]
@@ -133,7 +135,7 @@ class Estimator(BaseModel):
         return self.model_extra or {}
 
 
-class Train(Section):
+class Train(Strict):
     """Which estimator is fitted on which features, and how it is scored."""
 
     estimator: str
@@ -151,7 +153,7 @@ class Train(Section):
     passes: Annotated[int, Field(ge=1)]
 
 
-class Package(Section):
+class Package(Strict):
     """What the package is called."""
 
     name: Annotated[str, _matches(ARTIFACT_NAME, "lower-case letters, digits and inner hyphens, such as 'penguins'")]
@@ -166,7 +168,7 @@ def _stated(value: Any) -> Any:
 Statement = Annotated[str, BeforeValidator(_stated)]
 
 
-class Card(Section):
+class Card(Strict):
     """What only people can say of a model; each may be empty or left out, and no stage depends on it."""
 
     purpose: Statement = ""
@@ -179,7 +181,7 @@ class Card(Section):
 Statements = Annotated[Card, BeforeValidator(lambda value: {} if value is None else value)]
 
 
-class Parameters(Section):
+class Parameters(Strict):
     """The whole of params.yaml; sections beside these belong to stages of the user's own."""
 
     model_config = ConfigDict(extra="ignore")
@@ -228,7 +230,7 @@ def read_card(content: bytes, path: str) -> Card:
     return _checked(_Carded, _document(content, path), path).card
 
 
-class _Carded(Section):
+class _Carded(Strict):
     model_config = ConfigDict(extra="ignore")
 
     card: Statements = Field(default_factory=Card)

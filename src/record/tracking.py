@@ -86,10 +86,8 @@ def plain(value: Any) -> Any:
 Hashes = Annotated[dict[str, str], BeforeValidator(_by_path)]
 
 
-class Stage(BaseModel):
+class Stage(Written):
     """A stage as it last ran: its command, its parameters by file, and what it read and made, path → hash."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     cmd: Annotated[str, BeforeValidator(_as_text)]
     params: Annotated[dict[str, dict[str, Any]], BeforeValidator(plain)] = {}
