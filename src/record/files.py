@@ -3,12 +3,13 @@
 import json
 import os
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from record.problem import refuse_if
+from record.problem import Problem, refuse_if
 
 PART = ".part"  # what a killed process leaves behind; ignored by Git and DVC
 LARGEST_YAML = 1_000_000  # values; aliases can make a file of 4 KB stand for billions
@@ -111,17 +112,16 @@ def from_yaml(content: bytes) -> Any:
     return document
 
 
-def from_document(content: bytes, path: Path) -> Any:
+def from_document(content: bytes, path: Path | str, what: str = "YAML") -> Any:
     """The document in a TOML file, or in a YAML or JSON one, which YAML reads too.
 
     Raises:
-        ValueError: as `from_yaml` does.
+        Problem: when it is not one, nor `what` it should be.
     """
-    if path.suffix != ".toml":
-        return from_yaml(content)
-    import tomllib  # noqa: PLC0415 - few have such a file
-
-    return tomllib.loads(content.decode())
+    try:
+        return tomllib.loads(content.decode()) if str(path).endswith(".toml") else from_yaml(content)
+    except ValueError as error:
+        raise Problem(f"{path}: not readable as {what}: {error}") from None
 
 
 def _values(value: Any, known: dict[int, float]) -> float:

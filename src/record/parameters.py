@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from record.files import from_yaml
+from record.files import from_document
 from record.problem import Problem, did_you_mean, refuse_if
 
 PATH = Path("params.yaml")
@@ -237,10 +237,7 @@ class _Carded(Strict):
 
 
 def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
-    try:
-        document = from_yaml(content)
-    except ValueError as error:
-        raise Problem(f"{path}: not readable as YAML: {error}") from None
+    document = from_document(content, path)
     if not isinstance(document, dict):
         needed = [name for name, field in Parameters.model_fields.items() if field.is_required()]
         raise Problem(f"{path}: expected sections {', '.join(needed)}; found none")
@@ -248,10 +245,11 @@ def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
 
 
 def _checked(kind: type[Kept], document: dict[Any, Any], path: Path | str) -> Kept:
+    missing = "params.yaml has no defaults, so write it down"
     try:
         return kind.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
-        lines = [_sentence(details) for details in error.errors()]
+        lines = [f"{'.'.join(map(str, each['loc']))}: {sentence(kind, each, missing)}" for each in error.errors()]
         raise Problem(*sorted(f"{path}: {line}" for line in [*_misspelt(document), *lines])) from None
 
 
@@ -280,26 +278,16 @@ def _contradictions(parameters: Parameters) -> Iterator[str]:
         yield f"data.drop: expected columns other than the target, found '{parameters.data.target}'"
 
 
-def _sentence(details: ErrorDetails) -> str:
-    *parents, key = [str(part) for part in details["loc"]]
-    name, found = ".".join([*parents, key]), details["input"]
+def sentence(kind: Any, details: ErrorDetails, missing: str = "write it down") -> str:
+    """What pydantic says of a value in a document of some kind, in our words."""
+    *parents, key = details["loc"]
     match details["type"]:
         case "extra_forbidden":
-            return f"{name}: unknown key; {did_you_mean(key, _known_keys(parents))}"
+            for parent in parents:
+                kind = get_args(kind)[0] if isinstance(parent, int) else kind.model_fields[parent].annotation
+            known = [field.alias or name for name, field in kind.model_fields.items()]
+            return f"unknown key; {did_you_mean(str(key), known)}"
         case "missing":
-            return f"{name}: missing; params.yaml has no defaults, so write it down"
-        case _:
-            return f"{name}: {expectation(details)}, found {found!r}"
-
-
-def expectation(details: ErrorDetails) -> str:
-    """What pydantic expected instead of a value, in our words."""
+            return f"missing; {missing}"
     expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
-    return re.sub(r" or instance of \w+$", "", expected)
-
-
-def _known_keys(parents: list[str]) -> list[str]:
-    section: Any = Parameters
-    for parent in parents:
-        section = section.model_fields[parent].annotation
-    return [field.alias or name for name, field in section.model_fields.items()]
+    return re.sub(r" or instance of \w+$", "", expected) + f", found {details['input']!r}"
