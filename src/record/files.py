@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterator
@@ -47,23 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed process, or a killed DVC, left in a folder; what another process is writing stays."""
+    import psutil  # noqa: PLC0415 - only packaging and restoring ask
+
     for part in folder.glob(f".*{PART}"):
-        if not _is_running(part.name.split(".")[-3]):
+        process = re.fullmatch("[0-9]{1,9}", part.name.split(".")[-3])
+        if process is None or not psutil.pid_exists(int(process[0])):
             part.unlink(missing_ok=True)
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
-
-
-def _is_running(process: str) -> bool:
-    if os.name != "posix" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
-    return True
 
 
 def _sync_folder(folder: Path) -> None:
