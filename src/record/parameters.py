@@ -181,17 +181,22 @@ class Card(Strict):
 Statements = Annotated[Card, BeforeValidator(lambda value: {} if value is None else value)]
 
 
-class Parameters(Strict):
-    """The whole of params.yaml; sections beside these belong to stages of the user's own."""
+class Carded(Strict):
+    """The card in a params.yaml, whatever its other sections are."""
 
     model_config = ConfigDict(extra="ignore")
+
+    card: Statements = Field(default_factory=Card)
+
+
+class Parameters(Carded):
+    """The whole of params.yaml; sections beside these belong to stages of the user's own."""
 
     data: Data
     prepare: Prepare
     train: Train
     estimators: dict[str, Estimator]
     package: Package
-    card: Statements = Field(default_factory=Card)
 
     @property
     def estimator(self) -> Estimator:
@@ -227,13 +232,7 @@ def read_parameters() -> Parameters:
 
 def read_card(content: bytes, path: str) -> Card:
     """The card in the content of a params.yaml whose other sections may be those of another time; empty without one."""
-    return _checked(_Carded, _document(content, path), path).card
-
-
-class _Carded(Strict):
-    model_config = ConfigDict(extra="ignore")
-
-    card: Statements = Field(default_factory=Card)
+    return _checked(Carded, _document(content, path), path).card
 
 
 def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
