@@ -151,15 +151,9 @@ def read_metrics(stages: dict[str, Stage]) -> dict[str, Any]:
     made = {path for stage in stages.values() for path in stage.outs}
     named = {path for stage in declared.values() for path in stage.metrics} & made - {notes.METRICS.as_posix()}
     main: dict[str, Any] = json.loads(notes.METRICS.read_bytes())
-    return main | {path: tracking.plain(parse_metrics(Path(path))) for path in sorted(named)}
-
-
-def parse_metrics(path: Path) -> Any:
-    """The content of a metrics file, in one of the formats that DVC reads."""
-    try:
-        return from_document(path.read_bytes(), path)
-    except ValueError as error:
-        raise Problem(f"{path}: not readable as metrics: {error}") from None
+    return main | {
+        path: tracking.plain(from_document(Path(path).read_bytes(), path, "metrics")) for path in sorted(named)
+    }
 
 
 def describe_run(files: dict[str, str], written: dict[str, Path]) -> manifest.Run:

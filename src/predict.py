@@ -11,7 +11,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from record.problem import Problem, refuse_if, run, say
 
@@ -64,11 +64,13 @@ def check_paths(source: Path, target: Path) -> None:
         raise Problem(f"{target}: is {inside}the input, which is not overwritten; name another output")
 
 
-def facts(asked: argparse.Namespace, output: Path | None, rows: int | None, tells: "list[Tell]") -> dict[str, Any]:
-    """What a program is told; no output and no rows where nothing was written."""
-    written = output.as_posix() if output else None
-    warnings = [asdict(tell) for tell in tells]
-    return {"package": asked.package.as_posix(), "rows": rows, "output": written, "warnings": warnings}
+def tell_program(asked: argparse.Namespace, rows: int | None, tells: "list[Tell]") -> None:
+    """Print the facts where a program asked for them; no output and no rows where nothing was written."""
+    if asked.as_json:
+        written = None if rows is None else asked.output.as_posix()
+        warnings = [asdict(tell) for tell in tells]
+        facts = {"package": asked.package.as_posix(), "rows": rows, "output": written, "warnings": warnings}
+        sys.stdout.write(f"{json.dumps(facts, indent=2)}\n")
 
 
 def main() -> None:
@@ -86,19 +88,12 @@ def main() -> None:
     try:
         rows, tells = score_file(asked.input, asked.output, loaded, is_strict=asked.strict)
     except DiffersError as refusal:
-        if asked.as_json:
-            show(facts(asked, None, None, refusal.tells))
+        tell_program(asked, None, refusal.tells)
         raise
     for tell in tells:
         say(f"warning: {tell.text}")
-    if asked.as_json:
-        show(facts(asked, asked.output, rows, tells))
+    tell_program(asked, rows, tells)
     say(f"{asked.output}: {rows:,} rows scored with {loaded.manifest.name} {loaded.manifest.version}")
-
-
-def show(document: dict[str, Any]) -> None:
-    """Print facts."""
-    sys.stdout.write(f"{json.dumps(document, indent=2)}\n")
 
 
 if __name__ == "__main__":

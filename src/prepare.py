@@ -1,20 +1,8 @@
 """Stage 1: check the raw table, split it, and keep both parts as Parquet. Run it with `dvc repro prepare`."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from record.problem import run, say
-
-if TYPE_CHECKING:
-    from record.notes import Profile
-
-
-def facts(profile: "Profile", source: str, target: str) -> Iterator[str]:
-    """What a person should see of the profile."""
-    rows = profile.rows
-    yield f"{source}: {rows.read} rows read, {sum(rows.dropped.values())} dropped because {target} is missing"
-    yield f"{rows.train} rows to train on, {rows.test} to test on"
 
 
 def main() -> None:
@@ -84,8 +72,9 @@ def main() -> None:
     profile.write(PREPARED / PROFILE)
     keep_only(PREPARED, {TRAIN, TEST, PROFILE})
     note_cost(PREPARED / PROFILE)
-    for fact in facts(profile, data.path, data.target):
-        say(fact)
+    rows, dropped = profile.rows, sum(profile.rows.dropped.values())
+    say(f"{data.path}: {rows.read} rows read, {dropped} dropped because {data.target} is missing")
+    say(f"{rows.train} rows to train on, {rows.test} to test on")
 
 
 if __name__ == "__main__":

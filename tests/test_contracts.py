@@ -140,7 +140,7 @@ def test_dvc_yaml_names_every_file_that_a_stage_opens(stage: str, project: Proje
         (parameters.Package, ("package",)),
     ],
 )
-def test_every_parameter_is_used(section: type[parameters.Section], stages: tuple[str, ...]) -> None:
+def test_every_parameter_is_used(section: type[parameters.Strict], stages: tuple[str, ...]) -> None:
     used = {
         node.attr
         for module in closure(*stages) - {"record.parameters"}

@@ -109,7 +109,7 @@ def lines(version: Version, manifest: Manifest, source: Source, card: Card, *, i
         warnings(manifest),
         features(manifest),
         how_to_load(version, manifest, source),
-        how_it_was_made(manifest),
+        section("## How it was made", markdown.table(("", ""), made_rows(manifest))),
         how_to_check(version, source),
     ):
         yield ""
@@ -247,13 +247,8 @@ def sample(manifest: Manifest) -> str | None:
     return next((path for path in plain if Path(path).exists()), None)
 
 
-def how_it_was_made(manifest: Manifest) -> Iterator[str]:
-    """The chain from the raw data to the model."""
-    return section("## How it was made", markdown.table(("", ""), made_rows(manifest)))
-
-
 def made_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """The links of the chain."""
+    """The chain from the raw data to the model, a row for each link."""
     model, environment = manifest.model, manifest.environment
     for entry in manifest.inputs:
         rows = "" if entry.rows is None else f", {entry.rows:,} rows"

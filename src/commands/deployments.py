@@ -8,7 +8,7 @@ those that were neither taken out of it nor deregistered since. The times are th
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,33 +67,6 @@ class Deployment:
         return {"stage": self.stage, "version": self.version, "commit": self.commit, "tag": self.tag, **times}
 
 
-@dataclass
-class Registry:
-    """What GTO knows after some events."""
-
-    assigned: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))  # stage → commit → when
-    deregistered: set[str] = field(default_factory=set)
-
-    def apply(self, event: Event) -> None:
-        """Take in the next event."""
-        if event.stage:
-            self.assigned[event.stage].pop(event.commit, None)
-            if not event.ends:
-                self.assigned[event.stage][event.commit] = event
-        elif event.ends:
-            self.deregistered.add(event.commit)
-        else:
-            self.deregistered.discard(event.commit)
-
-    def occupants(self) -> dict[str, Event]:
-        """For each stage that holds a version the event that put it there."""
-        last = {stage: self._last(events) for stage, events in self.assigned.items()}
-        return {stage: event for stage, event in last.items() if event}
-
-    def _last(self, events: dict[str, Event]) -> Event | None:
-        return next((event for event in reversed(events.values()) if event.commit not in self.deregistered), None)
-
-
 def deployments_of(name: str) -> list[Deployment]:
     """Every time that a version of a model spent in a stage, the earliest first."""
     return replay(events_by_name(git.tags()).get(name, []))
@@ -118,14 +91,21 @@ def replay(events: Iterable[Event]) -> list[Deployment]:
 
     What happened in one second did so in the order in which GTO counted the tags.
     """
-    registry, running, over = Registry(), dict[str, Deployment](), list[Deployment]()
     ordered = sorted(events, key=lambda event: (event.when, event.count, event.tag))
     versions = {event.commit: event.version for event in ordered if event.version}
+    assigned: dict[str, dict[str, Event]] = defaultdict(dict)  # stage → commit → by what, the latest last
+    deregistered: set[str] = set()
+    running, over = dict[str, Deployment](), list[Deployment]()
     for event in ordered:
-        registry.apply(event)
-        now = registry.occupants()
-        for stage in sorted(running.keys() | now.keys()):
-            before, after = running.get(stage), now.get(stage)
+        if event.stage:
+            assigned[event.stage].pop(event.commit, None)
+            if not event.ends:
+                assigned[event.stage][event.commit] = event
+        else:
+            (deregistered.add if event.ends else deregistered.discard)(event.commit)
+        for stage, events_there in assigned.items():
+            standing = (each for each in reversed(events_there.values()) if each.commit not in deregistered)
+            before, after = running.get(stage), next(standing, None)
             if before and (after is None or after.commit != before.commit):
                 over.append(replace(running.pop(stage), until=event.when))
             if after and stage not in running:

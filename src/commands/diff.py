@@ -11,7 +11,7 @@ from commands.processes import fetched
 from commands.result import Result, table
 from commands.versions import Version, find_version
 from record.checksums import digest
-from record.comparison import Change, compare, short
+from record.comparison import Change, compare, main_score, short
 from record.manifest import Input, Manifest
 from record.problem import Problem, say
 
@@ -99,7 +99,7 @@ def compare_folds(before: Manifest, after: Manifest) -> dict[str, Any] | None:
     from modeling.score_pitfalls import margin_of  # noqa: PLC0415 - only this verb needs it
 
     one, other = _folds(before), _folds(after)
-    names = [next(iter(manifest.metrics), None) for manifest in (before, after)]
+    names = [main_score(manifest.metrics)[0] for manifest in (before, after)]
     same_rows = before.data.train.md5 == after.data.train.md5
     same_split = _rule_of_folds(before) == _rule_of_folds(after)
     if not (len(one) == len(other) > 1 and same_rows and same_split and names[0] == names[1]):

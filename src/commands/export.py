@@ -103,7 +103,9 @@ def write_layout(target: Path, layout: Layout, version: Version, manifest: Manif
         if found_in(target) != expected | {blob: recorded}:
             raise Problem(in_the_way(target))
         return
-    with model_of(version, manifest) as model, unfinished(target) as folder:
+    with ExitStack() as stack:
+        model = model_of(version, manifest, stack)
+        folder = stack.enter_context(unfinished(target))
         for path, content in layout.files.items():
             write(folder / path, content)
         with replacing(folder / blob) as part:
@@ -129,14 +131,11 @@ def unfinished(target: Path) -> Iterator[Path]:
         inside.rename(target)
 
 
-@contextmanager
-def model_of(version: Version, manifest: Manifest) -> Iterator[Path]:
+def model_of(version: Version, manifest: Manifest, stack: ExitStack) -> Path:
     """The model where it is kept, as a commit with this very manifest records it."""
     commit = version.commit or next(commits_holding(version, manifest.to_bytes()), None)
-    with ExitStack() as stack:
-        try:
-            model = stack.enter_context(kept_model(Version(version.name, commit), manifest))
-        except Problem as problem:
-            restore = f"python src/lineage.py restore {version.commit or version.name}"
-            raise Problem(*problem.lines, f"{restore} brings it back, if need be by a rebuild; then export") from None
-        yield model
+    try:
+        return kept_model(Version(version.name, commit), manifest, stack)
+    except Problem as problem:
+        restore = f"python src/lineage.py restore {version.commit or version.name}"
+        raise Problem(*problem.lines, f"{restore} brings it back, if need be by a rebuild; then export") from None

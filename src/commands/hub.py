@@ -13,7 +13,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from commands.markdown import ADDRESS
-from record.comparison import number
+from record.comparison import main_score, number
 from record.manifest import Manifest
 from record.parameters import Card
 from record.problem import printable
@@ -52,12 +52,9 @@ class Score:
 
 def scores_of(manifest: Manifest) -> list[Score]:
     """The scores on the test part, the main one first."""
-    metrics = manifest.metrics
-    main = [
-        Score(name, value["test"], *(number(value.get(key)) for key in ("baseline", "cv_mean", "cv_std")))
-        for name, value in metrics.items()
-        if isinstance(value, dict) and number(value.get("test")) is not None and name not in {"test", "baseline"}
-    ]
+    metrics, (name, scores) = manifest.metrics, main_score(manifest.metrics)
+    more = (number(scores.get(key)) for key in ("baseline", "cv_mean", "cv_std"))
+    main = [Score(name, scores["test"], *more)] if name else []
     test, baseline = ({**found} if isinstance(found := metrics.get(key), dict) else {} for key in ("test", "baseline"))
     others = [
         Score(name, value, number(baseline.get(name))) for name, value in test.items() if number(value) is not None

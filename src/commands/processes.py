@@ -63,25 +63,34 @@ class Commands:
 
 @contextmanager
 def fetched(path: Path, commit: str) -> Iterator[Path]:
-    """A file as a commit has it, in a temporary place: from Git, from DVC's cache, or from the remote.
-
-    DVC does not check what it hands out (iterative/dvc#9572), so whoever asks must compare the hash.
+    """A file as a commit has it, in a temporary place, as `fetch` gets it.
 
     Raises:
         Problem: when nobody has it.
-        CannotAsk: when a remote cannot be reached, or DVC's configuration cannot be read.
+        CannotAsk: as `fetch` does.
     """
     with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
         target = Path(folder) / path.name
         with step(f"fetching {path}", to_all=False):
-            complaint = Commands().complaint(
-                "-m", "dvc", "get", "--rev", commit, "--out", str(target), "--", ".", path.as_posix()
-            )
-        if complaint and not any(words in complaint for words in NOT_THERE):
-            raise CannotAsk(f"{path}: DVC cannot say whether it has it as commit {commit} records it: {complaint}")
-        if complaint or not target.is_file():
+            is_there = fetch(path, commit, target) and target.is_file()
+        if not is_there:
             raise Problem(f"{path}: neither DVC's cache nor a remote has it as commit {commit} records it")
         yield target
+
+
+def fetch(path: Path, commit: str, target: Path) -> bool:
+    """Get a file or a folder as a commit has it, from Git, DVC's cache or the remote; False where nobody has it.
+
+    DVC does not check what it hands out (iterative/dvc#9572), so whoever asks must compare the hash.
+
+    Raises:
+        CannotAsk: when a remote cannot be reached, or DVC's configuration cannot be read.
+    """
+    get = ("get", "--force", "--rev", commit, "--out", str(target), "--", ".", path.as_posix())
+    complaint = Commands().complaint("-m", "dvc", *get)
+    if complaint and not any(words in complaint for words in NOT_THERE):
+        raise CannotAsk(f"{path}: DVC cannot say whether it has it as commit {commit} records it: {complaint}")
+    return complaint is None
 
 
 @contextmanager

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from commands.attestations import Outcome, write_attestation
-from commands.processes import Commands, scratch_clone
+from commands.processes import Commands, fetch, scratch_clone
 from commands.result import Result, table
 from commands.versions import Version, commit_that_made, find_version
 from record import models, tracking
 from record.bundles import read_private_key
 from record.checksums import md5_of
 from record.comparison import compare
-from record.environment import REQUIREMENTS
+from record.environment import REQUIREMENTS, check_environment
 from record.manifest import Manifest, now, parse_manifest
 from record.problem import Problem, step
 from record.tracking import LOCK, Stage
@@ -59,9 +59,18 @@ def rebuilt(version: Version, fresh_env: bool) -> Iterator[Path]:
         with step("running the pipeline"):
             is_done = commands.run("-m", "dvc", "repro", "--force", "--no-run-cache")
         if not is_done:
-            hint = "" if fresh_env else "; where installed packages differ, --fresh-env installs that commit's own"
-            raise Problem(f"the pipeline of commit {version.commit} does not run here{hint}")
+            raise Problem(f"the pipeline of commit {version.commit} does not run here; {way_out(clone, fresh_env)}")
         yield clone
+
+
+def way_out(clone: Path, fresh_env: bool) -> str:
+    """What to do when a pipeline does not run: the packages are to blame only where they are other ones."""
+    try:
+        if not fresh_env:
+            check_environment(clone / REQUIREMENTS)
+    except Problem:
+        return "other packages are installed than it asks for, and --fresh-env installs those"
+    return "what the stage says above is why, such as access to a remote (dvc remote modify --local); then try again"
 
 
 def report(version: Version, outcomes: list[Outcome]) -> Result:
@@ -105,12 +114,10 @@ def fetch_data(version: Version, commands: Commands) -> None:
     cache = str(tracking.cache_folder(Path.cwd()))
     commands.run("-m", "dvc", "remote", "add", "--quiet", "--local", "cache-of-caller", cache)
     for pointer in pointers:
-        target = pointer.with_suffix("").as_posix()
-        out = str(commands.cwd.absolute() / target)
-        get = ("get", "--quiet", "--force", "--rev", str(version.commit), ".", target, "--out", out)
+        target = pointer.with_suffix("")
         with step(f"fetching {target}"):
-            is_there = commands.run("-m", "dvc", "pull", "--quiet", "--remote", "cache-of-caller", pointer.as_posix())
-            is_there = is_there or Commands(commands.python).run("-m", "dvc", *get)
+            is_there = not commands.complaint("-m", "dvc", "pull", "--remote", "cache-of-caller", pointer.as_posix())
+            is_there = is_there or fetch(target, str(version.commit), commands.cwd.absolute() / target)
         if not is_there:
             raise Problem(f"{target}: neither the cache nor the remote has it; dvc push it where it is, then rebuild")
 

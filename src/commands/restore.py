@@ -1,7 +1,6 @@
 """`lineage.py restore`: put a version's bytes back under models/, from Git, DVC's cache or remote, or by rebuilding."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from commands.processes import fetched
@@ -24,7 +23,12 @@ def run(version: str, fresh_env: bool) -> Result:
     manifest = source.manifest()
     refuse_to_lose(source, manifest)
     requirements = source.read(source.folder / models.REQUIREMENTS) or b""
-    with whole_model(source, manifest, fresh_env) as model:
+    with ExitStack() as stack:
+        try:
+            model = kept_model(source, manifest, stack)
+        except Problem as problem:
+            say(f"{problem}; rebuilding it")
+            model = rebuilt_model(source, manifest, stack, fresh_env)
         models.write_package(source.folder, model, manifest, requirements)
     bring_signature(source)
     keep_in_cache(source.folder / models.MODEL, manifest.model.md5)
@@ -79,48 +83,36 @@ def refuse_to_lose(source: Version, manifest: Manifest) -> None:
         raise Problem(f"{source.folder}: holds another intact package that is in no commit; commit it or move it away")
 
 
-@contextmanager
-def whole_model(source: Version, manifest: Manifest, fresh_env: bool) -> Iterator[Path]:
-    """A whole copy of the model: what is there already, what DVC's cache or remote has, or what a rebuild makes."""
-    with ExitStack() as stack:
-        try:
-            model = stack.enter_context(kept_model(source, manifest))
-        except Problem as problem:
-            say(f"{problem}; rebuilding it")
-            model = _rebuild(stack, source, source.folder / models.MODEL, manifest.model.sha256, fresh_env)
-        yield model
-
-
-@contextmanager
-def kept_model(source: Version, manifest: Manifest) -> Iterator[Path]:
+def kept_model(source: Version, manifest: Manifest, stack: ExitStack) -> Path:
     """The bytes of a model as they are recorded, where they are kept: in models/, in DVC's cache, or in its remote.
+
+    What is fetched for it is there until the stack is closed.
 
     Raises:
         Problem: when they are not kept, or the remote cannot be asked.
     """
     path, sha256 = source.folder / models.MODEL, manifest.model.sha256
     if path.is_file() and digest(path).sha256 == sha256:
-        yield path
-        return
+        return path
     cached = tracking.cached(manifest.model.md5)
     if cached.is_file() and (found := digest(cached)).sha256 == sha256:
-        yield cached
-        return
+        return cached
     if cached.is_file() and found.md5 != manifest.model.md5:  # DVC would hand it out as it is
         say(f"{cached}: is not what its name says; removed, to be fetched again")
         cached.unlink()
     if source.commit is None:
         raise Problem(f"{path}: DVC's cache does not have it, and no commit records it")
-    with fetched(path, source.commit) as model:
-        if digest(model).sha256 != sha256:
-            raise Problem(f"{path}: what DVC has of commit {source.commit} is not what {models.MANIFEST} records")
-        yield model
+    model = stack.enter_context(fetched(path, source.commit))
+    if digest(model).sha256 != sha256:
+        raise Problem(f"{path}: what DVC has of commit {source.commit} is not what {models.MANIFEST} records")
+    return model
 
 
-def _rebuild(stack: ExitStack, source: Version, path: Path, sha256: str, fresh_env: bool) -> Path:
-    commit = commit_that_made(source)
+def rebuilt_model(source: Version, manifest: Manifest, stack: ExitStack, fresh_env: bool) -> Path:
+    """The bytes of a model, made again."""
+    commit, path = commit_that_made(source), source.folder / models.MODEL
     model = stack.enter_context(rebuilt(Version(source.name, commit), fresh_env)) / path
-    if not model.is_file() or digest(model).sha256 != sha256:
+    if not model.is_file() or digest(model).sha256 != manifest.model.sha256:
         raise Problem(
             f"{path}: a rebuild made other bytes; python src/lineage.py rebuild {commit} says what differs",
             "where another clone has the right ones, dvc push them there, then restore",

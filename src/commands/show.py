@@ -6,7 +6,7 @@ from commands import deployments
 from commands.result import Result, table
 from commands.versions import Version, find_version, holds
 from record import git, tracking
-from record.comparison import code_of, flatten, short, word
+from record.comparison import code_of, flatten, main_score, short, word
 from record.manifest import Manifest
 from record.notes import Feature
 from record.tracking import Stage
@@ -50,9 +50,9 @@ def lines(manifest: Manifest, lived: Sequence[str] = ()) -> Iterator[str]:
 def headline(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     """What most people want to know."""
     model, record, experiment = manifest.model, manifest.run.git, manifest.run.experiment
-    main = next(((name, scores) for name, scores in manifest.metrics.items() if isinstance(scores, dict)), None)
-    if main:
-        yield "result", f"{main[0]} {', '.join(f'{key} {word(value)}' for key, value in main[1].items())}"
+    name, scores = main_score(manifest.metrics)
+    if name:
+        yield "result", f"{name} {', '.join(f'{key} {word(value)}' for key, value in scores.items())}"
     yield "data", ", ".join(entry.path for entry in manifest.inputs)
     yield "code", code_words(manifest)
     steps = " → ".join(f"{step.name} ({step.class_.rpartition('.')[2]})" for step in model.steps)

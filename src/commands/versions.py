@@ -14,7 +14,7 @@ from typing import Any
 
 from commands.deployments import during, events_by_name, replay
 from record import git, models, tracking
-from record.comparison import short
+from record.comparison import main_score, short
 from record.manifest import Manifest, parse_manifest
 from record.parameters import read_parameters
 from record.problem import Problem, did_you_mean, progress, say
@@ -201,11 +201,9 @@ class Record:
 
     def main_score(self) -> tuple[str | None, float | None]:
         """The name of the main metric and its value on the test part."""
-        for name in self.keys("metrics"):
-            value = self.get("metrics", name, "test")
-            if self.get("metrics", name, "cv_mean") is not None and isinstance(value, float):
-                return name, value if math.isfinite(value) else None
-        return None, None
+        name, scores = main_score(self.get("metrics"))
+        value = scores.get("test")
+        return name, value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def in_workspace() -> list[Record]:

@@ -99,13 +99,6 @@ class Signed:
     signature: bytes
     hint: str
 
-    def statement(self) -> Any:
-        """The statement as JSON."""
-        try:
-            return json.loads(self.payload)
-        except (ValueError, RecursionError):
-            raise Problem(f"{self.name}: its payload is not JSON") from None
-
 
 def read_public_key(path: Path) -> PublicKey:
     """The public key in a PEM file."""

@@ -114,6 +114,16 @@ def number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def main_score(metrics: Any) -> tuple[str | None, dict[str, Any]]:
+    """The name of the main metric, the first with a number on the test part, and its scores; metrics may be anybody's.
+
+    None and nothing where there is none.
+    """
+    found = metrics.items() if isinstance(metrics, dict) else ()
+    scored = ((name, scores) for name, scores in found if isinstance(scores, dict))
+    return next(((name, scores) for name, scores in scored if number(scores.get("test")) is not None), (None, {}))
+
+
 def short(digest: str) -> str:
     """The first digits of a hash."""
     return digest[:SHOWN]

@@ -12,12 +12,12 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
-from record.files import from_yaml
+from record.files import from_document
 from record.notes import CONTRACT
-from record.parameters import Data, Section, expectation
+from record.parameters import Data, Strict, sentence
 from record.problem import Problem, did_you_mean, refuse_if
 
 Type = Literal["string", "integer", "number", "boolean", "date", "datetime", "time", "duration", "any"]
@@ -71,7 +71,7 @@ Value = Annotated[Any, AfterValidator(_as_scalar)]
 Length = Annotated[int, Field(ge=0)]
 
 
-class Constraints(Section):
+class Constraints(Strict):
     """What the values of a column must be like; a missing value breaks `required` alone."""
 
     required: bool = False
@@ -84,7 +84,7 @@ class Constraints(Section):
     enum: Annotated[list[Value], Field(min_length=1)] | None = None
 
 
-class Column(Section):
+class Column(Strict):
     """A field of the table, as Table Schema calls a column."""
 
     name: str
@@ -108,7 +108,7 @@ class Column(Section):
         return value
 
 
-class Contract(Section):
+class Contract(Strict):
     """The whole of data/contract.yaml."""
 
     fields: Annotated[list[Column], Field(min_length=1)]
@@ -128,7 +128,8 @@ class Contract(Section):
         try:
             contract = cls.model_validate(document, by_alias=True, by_name=False)
         except ValidationError as error:
-            raise Problem(*sorted(f"{place}: {_sentence(details, document)}" for details in error.errors())) from None
+            lines = (f"{_name_of(each['loc'], document)}: {sentence(cls, each)}" for each in error.errors())
+            raise Problem(*sorted(f"{place}: {line}" for line in lines)) from None
         refuse_if(f"{place}: {line}" for line in _contradictions(contract))
         return contract
 
@@ -152,10 +153,7 @@ def read_contract(path: Path = CONTRACT) -> Contract | None:
     """The contract in a file; None if the file does not exist."""
     if not path.is_file():
         return None
-    try:
-        return Contract.of(from_yaml(path.read_bytes()), path.as_posix())
-    except ValueError as error:
-        raise Problem(f"{path}: not readable as YAML: {error}") from None
+    return Contract.of(from_document(path.read_bytes(), path), path.as_posix())
 
 
 def _contradictions(contract: Contract) -> Iterator[str]:
@@ -200,19 +198,9 @@ def _exceeds(field: Column, least: Any, most: Any) -> bool:
     return _is_of(field, least) and _is_of(field, most) and bool(field.value_of(least) > field.value_of(most))
 
 
-def _sentence(details: ErrorDetails, document: dict[str, Any]) -> str:
-    location = details["loc"]
-    section: type[BaseModel] = Contract
-    place = ".".join(map(str, location))
-    if location[0] == "fields" and len(location) > 2:
-        name = document["fields"][location[1]].get("name", location[1])
-        place = f"field '{name}': {'.'.join(map(str, location[2:]))}"
-        section = Constraints if len(location) > 3 else Column
-    match details["type"]:
-        case "extra_forbidden":
-            known = [field.alias or name for name, field in section.model_fields.items()]
-            return f"{place}: unknown key; {did_you_mean(str(location[-1]), known)}"
-        case "missing":
-            return f"{place}: missing; write it down"
-        case _:
-            return f"{place}: {expectation(details)}, found {details['input']!r}"
+def _name_of(location: tuple[int | str, ...], document: dict[str, Any]) -> str:
+    """Where something is in a contract, by the name of its column."""
+    if location[0] != "fields" or len(location) < 3:
+        return ".".join(map(str, location))
+    name = document["fields"][location[1]].get("name", location[1])
+    return f"field '{name}': {'.'.join(map(str, location[2:]))}"

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from record.problem import refuse_if
+from record.problem import Problem, refuse_if
 
 PART = ".part"  # what a killed process leaves behind; ignored by Git and DVC
 LARGEST_YAML = 1_000_000  # values; aliases can make a file of 4 KB stand for billions
@@ -46,23 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed process, or a killed DVC, left in a folder; what another process is writing stays."""
+    import psutil  # noqa: PLC0415 - only packaging and restoring ask
+
     for part in folder.glob(f".*{PART}"):
-        if not _is_running(part.name.split(".")[-3]):
+        process = re.fullmatch("[0-9]{1,9}", part.name.split(".")[-3])
+        if process is None or not psutil.pid_exists(int(process[0])):
             part.unlink(missing_ok=True)
     for temporary in folder.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
-
-
-def _is_running(process: str) -> bool:
-    if os.name != "posix" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
-    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -111,17 +104,16 @@ def from_yaml(content: bytes) -> Any:
     return document
 
 
-def from_document(content: bytes, path: Path) -> Any:
+def from_document(content: bytes, path: Path | str, what: str = "YAML") -> Any:
     """The document in a TOML file, or in a YAML or JSON one, which YAML reads too.
 
     Raises:
-        ValueError: as `from_yaml` does.
+        Problem: when it is not one, nor `what` it should be.
     """
-    if path.suffix != ".toml":
-        return from_yaml(content)
-    import tomllib  # noqa: PLC0415 - few have such a file
-
-    return tomllib.loads(content.decode())
+    try:
+        return tomllib.loads(content.decode()) if str(path).endswith(".toml") else from_yaml(content)
+    except ValueError as error:
+        raise Problem(f"{path}: not readable as {what}: {error}") from None
 
 
 def _values(value: Any, known: dict[int, float]) -> float:

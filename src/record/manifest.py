@@ -10,11 +10,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from record.checksums import Digest
 from record.files import to_json
 from record.notes import Fitted, Pitfall
+from record.parameters import Strict
 from record.problem import Problem
 from record.tracking import Stage
 
@@ -39,15 +40,7 @@ def now() -> str:
     return as_time(datetime.now(UTC))
 
 
-class Record(BaseModel):
-    """A part of a manifest: nothing is coerced, nothing unknown is accepted."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, populate_by_name=True, ser_json_inf_nan="constants", defer_build=True
-    )
-
-
-class _Sized(Record):
+class _Sized(Strict):
     path: str
     size: Count
 
@@ -78,7 +71,7 @@ class Table(File):
     rows: Count
 
 
-class Origin(Record):
+class Origin(Strict):
     """Where an input came from: the source of an import, or the storage in which it was read."""
 
     tracked_by: str  # the `.dvc` file, or dvc.lock for what was read in a storage
@@ -110,7 +103,7 @@ class Input(_Sized):
         return ("sha256", self.sha256) if self.sha256 else ("etag", self.hash)
 
 
-class Data(Record):
+class Data(Strict):
     """The two parts that the model was fitted and scored on, and how dates that are text are read."""
 
     train: Table
@@ -118,7 +111,7 @@ class Data(Record):
     date_orders: dict[str, Literal["dmy", "mdy"]]  # by column
 
 
-class Params(Record):
+class Params(Strict):
     """The parameters that were used; of the estimators, the chosen one alone."""
 
     data: dict[str, Any]
@@ -128,7 +121,7 @@ class Params(Record):
     package: dict[str, Any]
 
 
-class Environment(Record):
+class Environment(Strict):
     """The software that fitted the model, and the numeric settings, which are environment variables by name."""
 
     python: str
@@ -137,7 +130,7 @@ class Environment(Record):
     numeric: dict[str, str]
 
 
-class Git(Record):
+class Git(Strict):
     """The commit that was checked out, and whether it lacks anything that decides the model."""
 
     commit: Commit
@@ -145,14 +138,14 @@ class Git(Record):
     remote: str | None
 
 
-class Experiment(Record):
+class Experiment(Strict):
     """The DVC experiment that the run belongs to."""
 
     name: str
     baseline: Commit
 
 
-class Run(Record):
+class Run(Strict):
     """When and where it happened: the only part that two runs of one pipeline do not share."""
 
     created_at: Time
@@ -163,7 +156,7 @@ class Run(Record):
     peak_memory_mib: dict[str, int]  # the same
 
 
-class Manifest(Record):
+class Manifest(Strict):
     """The birth certificate of one model."""
 
     schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]

@@ -14,11 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from record.checksums import md5_of_file
 from record.files import check_inputs, to_json, write
-from record.parameters import Kind, PitfallName
+from record.parameters import Kind, PitfallName, Strict
 from record.problem import Problem, refuse_if, say
 
 CONTRACT = Path("data/contract.yaml")  # of the raw table; there need not be one
@@ -33,13 +33,7 @@ COSTS = Path(".dvc/tmp/lineage")  # of each stage; apart from what DVC keeps, si
 STARTED = time.perf_counter()
 
 
-class Note(BaseModel):
-    """A part of what a stage writes down: nothing is coerced, nothing unknown is accepted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
-
-
-class Object(Note):
+class Object(Strict):
     """What a remote storage has under a URL: the size, and by what DVC knows it, most often its etag."""
 
     kind: str  # as DVC names it: etag, checksum or md5
@@ -48,11 +42,11 @@ class Object(Note):
     url: str  # in the storage; the other one may begin with the name that DVC's configuration has for it
 
 
-class Readings(Note):
+class Readings(Strict):
     """What a stage read: the MD5 of every file by path, objects of a storage by URL, sections of params.yaml."""
 
     files: dict[str, str]
-    objects: Annotated[dict[str, Object], Field(exclude_if=lambda objects: not objects)] = {}
+    objects: Annotated[dict[str, Object], Field(default_factory=dict, exclude_if=lambda objects: not objects)]
     params: dict[str, Any]
 
     @classmethod
@@ -88,7 +82,7 @@ def loaded_code() -> set[Path]:
     return {file.relative_to(top) for file in files if file.is_relative_to(top / "src")}
 
 
-class Notes(Note):
+class Notes(Strict):
     """What a stage writes of its own work beside its outputs, for the stages after it."""
 
     readings: Readings
@@ -117,7 +111,7 @@ def readings_in(notes: Path) -> Readings:
     return AnyNotes.read(notes).readings
 
 
-class Rows(Note):
+class Rows(Strict):
     """How many rows were read, dropped (by reason), and put in each part."""
 
     read: int
@@ -126,7 +120,7 @@ class Rows(Note):
     test: int
 
 
-class Column(Note):
+class Column(Strict):
     """One column of the raw table, counted before rows were dropped; missing values are not counted as distinct.
 
     From 65,536 distinct values on, their number is an estimate to within 2 %.
@@ -139,7 +133,7 @@ class Column(Note):
     date_order: Literal["dmy", "mdy"] | None  # of dates that were text
 
 
-class Pitfall(Note):
+class Pitfall(Strict):
     """What makes a score misleading, or may: its name, the column if it is about one, and a sentence with counts."""
 
     name: PitfallName
@@ -167,14 +161,14 @@ class Profile(Notes):
     contract: dict[str, Any] | None  # that the table was checked against
 
 
-class Step(Note):
+class Step(Strict):
     """A named step of the fitted Pipeline."""
 
     name: str
     class_: Annotated[str, Field(alias="class")]
 
 
-class Feature(Note):
+class Feature(Strict):
     """A column that the model expects, and what training saw of it, with which new rows are compared.
 
     Old manifests say the first three alone, and later ones all but the counts, which are left out where there are none.
@@ -192,7 +186,7 @@ class Feature(Note):
     counts: Annotated[list[int] | None, Field(exclude_if=lambda counts: counts is None)] = None
 
 
-class Fitted(Note):
+class Fitted(Strict):
     """What a model is, as far as that can be said without loading it."""
 
     class_: Annotated[str, Field(alias="class")]
@@ -218,7 +212,7 @@ class Description(Notes):
     numeric: dict[str, str]
 
 
-class Cost(Note):
+class Cost(Strict):
     """What a stage took: seconds, and the most memory that its process held, in MiB where the system can say."""
 
     seconds: float

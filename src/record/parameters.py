@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from record.files import from_yaml
+from record.files import from_document
 from record.problem import Problem, did_you_mean, refuse_if
 
 PATH = Path("params.yaml")
@@ -80,16 +80,18 @@ def _matches(pattern: str, meaning: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class Section(BaseModel):
-    """A part of params.yaml: every key is required, none is unknown, no type is coerced."""
+class Strict(BaseModel):
+    """A part of a file in a form of ours, params.yaml among them: no key is unknown, no type is coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, ser_json_inf_nan="constants", defer_build=True
+    )
 
 
-Kept = TypeVar("Kept", bound=Section)
+Kept = TypeVar("Kept", bound=Strict)
 
 
-class Csv(Section):
+class Csv(Strict):
     """How text files write a table."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
@@ -99,7 +101,7 @@ class Csv(Section):
     compression: Literal["auto", "none", "gzip", "bz2", "zstd", "lz4"]
 
 
-class Data(Section):
+class Data(Strict):
     """Which table, how it is read, and what is to be learned from it."""
 
     path: Annotated[str, AfterValidator(_readable)]
@@ -113,7 +115,7 @@ class Data(Section):
     refuse: list[PitfallName]
 
 
-class Prepare(Section):
+class Prepare(Strict):
     """How the table is split."""
 
     split: Literal["random", "stratified", "group", "time"]
@@ -122,10 +124,10 @@ class Prepare(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class Estimator(BaseModel):
+class Estimator(Strict):
     """A class by its dotted path; every other key is a setting for its constructor."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_as_json)]]
 
     class_: Annotated[str, Field(alias="class", min_length=1)]
@@ -136,7 +138,7 @@ class Estimator(BaseModel):
         return self.model_extra or {}
 
 
-class Train(Section):
+class Train(Strict):
     """Which estimator is fitted on which features, and how it is scored."""
 
     estimator: str
@@ -154,7 +156,7 @@ class Train(Section):
     passes: Annotated[int, Field(ge=1)]
 
 
-class Package(Section):
+class Package(Strict):
     """What the package is called."""
 
     name: Annotated[str, _matches(ARTIFACT_NAME, "lower-case letters, digits and inner hyphens, such as 'penguins'")]
@@ -169,7 +171,7 @@ def _stated(value: Any) -> Any:
 Statement = Annotated[str, BeforeValidator(_stated)]
 
 
-class Card(Section):
+class Card(Strict):
     """What only people can say of a model; each may be empty or left out, and no stage depends on it."""
 
     purpose: Statement = ""
@@ -182,17 +184,22 @@ class Card(Section):
 Statements = Annotated[Card, BeforeValidator(lambda value: {} if value is None else value)]
 
 
-class Parameters(Section):
-    """The whole of params.yaml; sections beside these belong to stages of the user's own."""
+class Carded(Strict):
+    """The card in a params.yaml, whatever its other sections are."""
 
     model_config = ConfigDict(extra="ignore")
+
+    card: Statements = Field(default_factory=Card)
+
+
+class Parameters(Carded):
+    """The whole of params.yaml; sections beside these belong to stages of the user's own."""
 
     data: Data
     prepare: Prepare
     train: Train
     estimators: dict[str, Estimator]
     package: Package
-    card: Statements = Field(default_factory=Card)
 
     @property
     def estimator(self) -> Estimator:
@@ -228,20 +235,11 @@ def read_parameters() -> Parameters:
 
 def read_card(content: bytes, path: str) -> Card:
     """The card in the content of a params.yaml whose other sections may be those of another time; empty without one."""
-    return _checked(_Carded, _document(content, path), path).card
-
-
-class _Carded(Section):
-    model_config = ConfigDict(extra="ignore")
-
-    card: Statements = Field(default_factory=Card)
+    return _checked(Carded, _document(content, path), path).card
 
 
 def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
-    try:
-        document = from_yaml(content)
-    except ValueError as error:
-        raise Problem(f"{path}: not readable as YAML: {error}") from None
+    document = from_document(content, path)
     if not isinstance(document, dict):
         needed = [name for name, field in Parameters.model_fields.items() if field.is_required()]
         raise Problem(f"{path}: expected sections {', '.join(needed)}; found none")
@@ -249,10 +247,11 @@ def _document(content: bytes, path: Path | str) -> dict[Any, Any]:
 
 
 def _checked(kind: type[Kept], document: dict[Any, Any], path: Path | str) -> Kept:
+    missing = "params.yaml has no defaults, so write it down"
     try:
         return kind.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
-        lines = [_sentence(details) for details in error.errors()]
+        lines = [f"{'.'.join(map(str, each['loc']))}: {sentence(kind, each, missing)}" for each in error.errors()]
         raise Problem(*sorted(f"{path}: {line}" for line in [*_misspelt(document), *lines])) from None
 
 
@@ -281,26 +280,16 @@ def _contradictions(parameters: Parameters) -> Iterator[str]:
         yield f"data.drop: expected columns other than the target, found '{parameters.data.target}'"
 
 
-def _sentence(details: ErrorDetails) -> str:
-    *parents, key = [str(part) for part in details["loc"]]
-    name, found = ".".join([*parents, key]), details["input"]
+def sentence(kind: Any, details: ErrorDetails, missing: str = "write it down") -> str:
+    """What pydantic says of a value in a document of some kind, in our words."""
+    *parents, key = details["loc"]
     match details["type"]:
         case "extra_forbidden":
-            return f"{name}: unknown key; {did_you_mean(key, _known_keys(parents))}"
+            for parent in parents:
+                kind = get_args(kind)[0] if isinstance(parent, int) else kind.model_fields[parent].annotation
+            known = [field.alias or name for name, field in kind.model_fields.items()]
+            return f"unknown key; {did_you_mean(str(key), known)}"
         case "missing":
-            return f"{name}: missing; params.yaml has no defaults, so write it down"
-        case _:
-            return f"{name}: {expectation(details)}, found {found!r}"
-
-
-def expectation(details: ErrorDetails) -> str:
-    """What pydantic expected instead of a value, in our words."""
+            return f"missing; {missing}"
     expected = re.sub(r"^(Input should be|String should have|Keys should be)", "expected", details["msg"])
-    return re.sub(r" or instance of \w+$", "", expected)
-
-
-def _known_keys(parents: list[str]) -> list[str]:
-    section: Any = Parameters
-    for parent in parents:
-        section = section.model_fields[parent].annotation
-    return [field.alias or name for name, field in section.model_fields.items()]
+    return re.sub(r" or instance of \w+$", "", expected) + f", found {details['input']!r}"

@@ -86,10 +86,8 @@ def plain(value: Any) -> Any:
 Hashes = Annotated[dict[str, str], BeforeValidator(_by_path)]
 
 
-class Stage(BaseModel):
+class Stage(Written):
     """A stage as it last ran: its command, its parameters by file, and what it read and made, path → hash."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     cmd: Annotated[str, BeforeValidator(_as_text)]
     params: Annotated[dict[str, dict[str, Any]], BeforeValidator(plain)] = {}
@@ -250,10 +248,7 @@ def _names_on_axis(items: Any, axis: str) -> list[str]:
 
 def mapping_in(read: Read, path: Path) -> dict[str, Any]:
     """The document of a YAML, JSON or TOML file; empty where there is none."""
-    try:
-        document = from_document(read(path) or b"", path)
-    except ValueError as error:
-        raise Problem(f"{path}: not readable: {error}") from None
+    document = from_document(read(path) or b"", path, path.suffix[1:].upper())
     return dict(document) if isinstance(document, dict) else {}
 
 

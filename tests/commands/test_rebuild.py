@@ -13,7 +13,7 @@ from projects import PACKAGE, SOURCE, VERSION, Project
 from tables import seal
 
 from commands.processes import Commands, scratch_clone
-from commands.rebuild import fetch_data, likely_cause, run
+from commands.rebuild import fetch_data, likely_cause, run, way_out
 from commands.versions import Version, commit_that_made, find_version
 from record.problem import Problem
 
@@ -94,6 +94,15 @@ def test_raw_data_that_dvc_tracks_comes_from_the_cache_or_else_from_the_remote(h
     said = "neither the cache nor the remote has it; dvc push it where it is, then rebuild"
     with scratch_clone(str(version.commit)) as clone, pytest.raises(Problem, match=said):
         fetch_data(version, Commands(cwd=clone))
+
+
+def test_a_pipeline_that_does_not_run_blames_packages_only_where_they_differ(tmp_path: Path) -> None:
+    for pins, fresh_env, blames in (("", False, False), ("numpy==0.1\n", False, True), ("numpy==0.1\n", True, False)):
+        (tmp_path / "requirements.txt").write_text(pins)
+        said = way_out(tmp_path, fresh_env)
+
+        assert ("--fresh-env" in said) is blames
+        assert ("access to a remote" in said) is not blames
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

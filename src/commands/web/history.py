@@ -22,7 +22,7 @@ from commands.witnesses import Witness, witnesses_of
 from record import git, models, tracking
 from record.bundles import PublicKey
 from record.checksums import Digest, digest_of, format_sums, md5_of
-from record.comparison import Change, code_of, compare, number
+from record.comparison import Change, code_of, compare, main_score, number
 from record.files import to_json
 from record.manifest import Manifest, parse_manifest
 from record.models import Package
@@ -56,8 +56,8 @@ class Shown:
     @cached_property
     def scores(self) -> dict[str, float | None]:
         """The main score on the test part, over the folds and of the baseline, each only where it is a number."""
-        name, keys = self.record.main_score()[0], ("test", "baseline", "cv_mean", "cv_std")
-        return {key: charts.number(number(self.record.get("metrics", name, key))) for key in keys} if name else {}
+        scores = main_score(self.record.get("metrics"))[1]
+        return {key: charts.number(number(scores.get(key))) for key in ("test", "baseline", "cv_mean", "cv_std")}
 
     @cached_property
     def against(self) -> dict[str, float | str] | None:
