@@ -111,6 +111,12 @@ def describe_inputs(
     files = [file.as_posix() for path in paths for file in (tracking.files_in(path) if path.is_dir() else [path])]
     raw = [file for file in files if not any(tracking.is_inside(file, out) for out in outs)]
     found = [(file, digest(Path(file))) for file in raw if Path(file).name != ".gitignore"]
+    folders = (Path(above, name) for path in paths for above, below, _ in os.walk(path) for name in below)
+    refuse_if(
+        f"{folder}: is a link to a folder, and DVC does not see what is in it; put the folder itself there"
+        for folder in folders
+        if folder.is_symlink()
+    )
     refuse_if(
         f"{path}: is a link, and not to DVC's cache; put the file itself there, or dvc add it"
         for path, hashed in found

@@ -192,6 +192,10 @@ def test_an_input_that_is_a_link_is_refused_unless_it_leads_to_dvcs_cache(reposi
     Path("link.csv").symlink_to("outside.csv")
     assert Path("table.csv").is_symlink()
     assert [entry.md5 for entry in package.describe_inputs(reading("table.csv"), {})] == [md5_of(b"1")]
+    Path("folder").mkdir()
+    Path("folder/linked").symlink_to("..")
+    with pytest.raises(Problem, match=r"^folder/linked: is a link to a folder, and DVC does not see what is in it"):
+        package.describe_inputs(reading("folder"), {})
     with pytest.raises(Problem, match=r"^link\.csv: is a link, and not to DVC's cache; put the file itself there"):
         package.describe_inputs(reading("table.csv", "link.csv"), {})
 

@@ -1,10 +1,11 @@
 """Files that are whole or do not exist: written beside their place, then moved into it in one step."""
 
+import ast
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,42 @@ def from_yaml(content: bytes) -> Any:
 
 
 def from_document(content: bytes, path: Path) -> Any:
-    """The document in a TOML file, or in a YAML or JSON one, which YAML reads too.
+    """The document in a JSON, TOML or YAML file, or the constants in one of Python, as DVC takes parameters from them.
 
     Raises:
         ValueError: as `from_yaml` does.
     """
-    if path.suffix != ".toml":
-        return from_yaml(content)
-    import tomllib  # noqa: PLC0415 - few have such a file
+    try:
+        match path.suffix.lower():
+            case ".json":  # not all of which YAML can read: tabs, letters that are spelled as a pair
+                return json.loads(content or b"null")
+            case ".toml":
+                import tomllib  # noqa: PLC0415 - few have such a file
 
-    return tomllib.loads(content.decode())
+                return tomllib.loads(content.decode())
+            case ".py":
+                return _constants(ast.parse(content))
+    except (SyntaxError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return from_yaml(content)
+
+
+def _constants(code: ast.Module | ast.ClassDef | ast.FunctionDef) -> dict[str, Any]:
+    """The constants of a module or class by name, those that `__init__` sets on `self` among them."""
+    found: dict[str, Any] = {}
+    for node in code.body:
+        match node:
+            case ast.ClassDef():
+                found[node.name] = _constants(node)
+            case ast.FunctionDef(name="__init__"):
+                found |= _constants(node)
+            case (
+                ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=ast.expr() as value)
+                | ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name), value=ast.expr() as value)
+            ):
+                with suppress(ValueError):  # it is computed, and no parameter
+                    found[name] = ast.literal_eval(value)
+    return found
 
 
 def _values(value: Any, known: dict[int, float]) -> float:
