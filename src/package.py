@@ -233,6 +233,15 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
     )
 
 
+def refuse_unreadable(document: Manifest) -> None:
+    """Refuse what could be written, but not read again: metrics and parameters of other stages may be anything."""
+    try:
+        manifest.parse_manifest(document.to_bytes())
+    except (Problem, ValueError) as error:
+        what = "metrics or parameters that no manifest can hold, such as lists in lists without end"
+        raise Problem(f"{PIPELINE}: a stage of your own has {what}: {error}; make them plainer") from None
+
+
 def refuse_to_change_a_release(new: Manifest, current: Manifest | None) -> Manifest | None:
     """The released manifest of this version where it records the same lineage; None where it was not released.
 
@@ -291,6 +300,7 @@ def main() -> None:
     readings = {name: notes.readings_in(path) for name, path in written.items()}
     refuse_if(line for name in stages for line in disagreements(name, stages[name], found, readings.get(name)))
     new = build_manifest(settings, candidate, stages)
+    refuse_unreadable(new)
     if not new.inputs:
         say("warning: no stage names a raw table among its deps, so this lineage has no data; add it in dvc.yaml")
     folder = models.folder_of(settings.package.version)

@@ -114,7 +114,7 @@ class Source(Written):
     """Where a `.dvc` file says that its content came from."""
 
     path: str
-    etag: str | None = None
+    etag: Annotated[str | None, Field(validation_alias=AliasChoices("etag", "checksum"))] = None  # HTTP's is a checksum
     repo: Import | None = None
 
 
