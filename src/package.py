@@ -111,6 +111,12 @@ def describe_inputs(
     files = [file.as_posix() for path in paths for file in (tracking.files_in(path) if path.is_dir() else [path])]
     raw = [file for file in files if not any(tracking.is_inside(file, out) for out in outs)]
     found = [(file, digest(Path(file))) for file in raw if Path(file).name != ".gitignore"]
+    folders = (Path(above, name) for path in paths for above, below, _ in os.walk(path) for name in below)
+    refuse_if(
+        f"{folder}: is a link to a folder, and DVC does not see what is in it; put the folder itself there"
+        for folder in folders
+        if folder.is_symlink()
+    )
     refuse_if(
         f"{path}: is a link, and not to DVC's cache; put the file itself there, or dvc add it"
         for path, hashed in found
@@ -221,6 +227,15 @@ def build_manifest(settings: Parameters, candidate: Path, stages: dict[str, Stag
     )
 
 
+def refuse_unreadable(document: Manifest) -> None:
+    """Refuse what could be written, but not read again: metrics and parameters of other stages may be anything."""
+    try:
+        manifest.parse_manifest(document.to_bytes())
+    except (Problem, ValueError) as error:
+        what = "metrics or parameters that no manifest can hold, such as lists in lists without end"
+        raise Problem(f"{PIPELINE}: a stage of your own has {what}: {error}; make them plainer") from None
+
+
 def refuse_to_change_a_release(new: Manifest, current: Manifest | None) -> Manifest | None:
     """The released manifest of this version where it records the same lineage; None where it was not released.
 
@@ -279,6 +294,7 @@ def main() -> None:
     readings = {name: notes.readings_in(path) for name, path in written.items()}
     refuse_if(line for name in stages for line in disagreements(name, stages[name], found, readings.get(name)))
     new = build_manifest(settings, candidate, stages)
+    refuse_unreadable(new)
     if not new.inputs:
         say("warning: no stage names a raw table among its deps, so this lineage has no data; add it in dvc.yaml")
     folder = models.folder_of(settings.package.version)

@@ -163,12 +163,22 @@ def test_of_a_folder_in_which_a_stage_writes_too_the_other_files_are_inputs() ->
     assert [entry.path for entry in found] == ["data/deep/raw.csv", "data/raw.csv"]
 
 
+@pytest.mark.parametrize("value", [json.loads("[" * 250 + "]" * 250), 10**5000], ids=["deep", "large"])
+def test_metrics_that_could_not_be_read_again_are_refused(value: Any) -> None:
+    package.refuse_unreadable(Manifest.model_validate(document()))
+    odd = Manifest.model_validate(document() | {"metrics": {"reports/own.json": value}})
+    with pytest.raises(
+        Problem, match=r"^dvc\.yaml: a stage of your own has metrics or parameters that no manifest can"
+    ):
+        package.refuse_unreadable(odd)
+
+
 @pytest.mark.usefixtures("repository")
 def test_the_origin_of_an_input_is_what_its_pointer_names_without_credentials() -> None:
     address, cleaned = "https://ada:token@example.org/lake", "https://example.org/lake"
     sources = {
         "added": "",
-        "fetched.csv": f"deps: [{{path: '{address}', etag: e}}]\n",
+        "fetched.csv": f"deps: [{{path: '{address}', checksum: e}}]\n",
         "imported.csv": f"deps: [{{path: lake/a.csv, repo: {{url: '{address}', rev_lock: {A}}}}}]\n",
     }
     write({name: name for name in ("added/c.csv", "fetched.csv", "imported.csv", "kept.csv")})
@@ -192,6 +202,10 @@ def test_an_input_that_is_a_link_is_refused_unless_it_leads_to_dvcs_cache(reposi
     Path("link.csv").symlink_to("outside.csv")
     assert Path("table.csv").is_symlink()
     assert [entry.md5 for entry in package.describe_inputs(reading("table.csv"), {})] == [md5_of(b"1")]
+    Path("folder").mkdir()
+    Path("folder/linked").symlink_to("..")
+    with pytest.raises(Problem, match=r"^folder/linked: is a link to a folder, and DVC does not see what is in it"):
+        package.describe_inputs(reading("folder"), {})
     with pytest.raises(Problem, match=r"^link\.csv: is a link, and not to DVC's cache; put the file itself there"):
         package.describe_inputs(reading("table.csv", "link.csv"), {})
 

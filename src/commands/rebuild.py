@@ -57,7 +57,9 @@ def rebuilt(version: Version, fresh_env: bool) -> Iterator[Path]:
         fetch_data(version, commands)
         forget_results(version, commands)
         with step("running the pipeline"):
-            is_done = commands.run("-m", "dvc", "repro", "--force", "--no-run-cache")
+            is_done = commands.run(
+                "-m", "dvc", "repro", "--force", "--no-run-cache", "--single-item", *stages_of(version)
+            )
         if not is_done:
             raise Problem(f"the pipeline of commit {version.commit} does not run here; {way_out(clone, fresh_env)}")
         yield clone
@@ -130,6 +132,12 @@ def lend_access(clone: Path) -> None:
     (clone / LOCAL_CONFIGURATION).touch(mode=0o600)
     with (clone / LOCAL_CONFIGURATION).open("w", encoding="utf-8") as file:
         theirs.write(file)
+
+
+def stages_of(version: Version) -> list[str]:
+    """All stages that ran, in order. Without names DVC would also ask for each import whether its source is there."""
+    recorded = tracking.recorded_stages(version.read)
+    return list(tracking.ancestors(recorded, [out for stage in recorded.values() for out in stage.outs]))
 
 
 def forget_results(version: Version, commands: Commands) -> None:

@@ -64,7 +64,8 @@ def stale(manifest: Manifest) -> Iterator[str]:
     if said is None:
         raise CannotAsk("dvc status fails; it says why above")
     for stage, changes in json.loads(said or "{}").items():
-        yield f"{stage}: dvc status says that it changed ({json.dumps(changes)}); dvc repro, then commit"
+        if changes != ["always changed"]:  # says so of itself in dvc.yaml, and nothing else did change
+            yield f"{stage}: dvc status says that it changed ({json.dumps(changes)}); dvc repro, then commit"
 
 
 def make_tag(manifest: Manifest, tag: str, commit: str) -> None:

@@ -3,6 +3,7 @@
 What Git or DVC cannot answer, as outside of a repository or in a cut clone, is named too, and never counts as a yes.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -192,7 +193,7 @@ def check_stages(manifest: Manifest, recorded: Mapping[str, tracking.Stage], rem
 
 def check_files(manifest: Manifest) -> Iterator[str]:
     """Compare data, code and what the stages made with the files themselves, where they are."""
-    top, data = Path.cwd().resolve(), manifest.data
+    top, data = Path(git.ask("rev-parse", "--show-toplevel") or "").resolve(), manifest.data
     pairs = [file.digest() for file in (manifest.model, data.train, data.test)]
     pairs += [Digest(e.size, e.md5, e.sha256) for e in manifest.inputs if e.md5 and e.sha256]
     recorded = {p: m for stage in manifest.stages.values() for p, m in (stage.deps | stage.outs).items()}
@@ -201,7 +202,10 @@ def check_files(manifest: Manifest) -> Iterator[str]:
         if "://" in path or not file.exists():
             continue
         if not file.resolve().is_relative_to(top) and not tracking.is_link_to_cache(file, md5):
-            yield f"{path}: {models.MANIFEST} names a path outside of the repository"
+            yield (
+                f"{path}: {models.MANIFEST} names a path outside of the repository, where nothing keeps it; "
+                f"dvc import-url {shlex.quote(path)} data/raw/ keeps it, and the stage is to read it there"
+            )
         elif tracking.content_hash(file, pairs) != md5:
             yield f"{path}: changed since the pipeline ran; dvc repro, or git checkout and dvc checkout to go back"
 

@@ -182,6 +182,8 @@ def main_scorer(parameters: Parameters, baseline: Pipeline, features: Features, 
     if score_or_none(scorer, baseline, features, target) is None:
         others = [Scorer.named(other) for other in known if other.startswith(f"{name}_")]
         usable = [other.name for other in others if score_or_none(other, baseline, features, target) is not None]
+        if not usable and name == MAIN[task]:
+            raise Problem(f"{place} is not finite for '{parameters.data.target}'; scale that column, it is too large")
         raise Problem(f"{place} cannot score these classes; choose {' or '.join(usable or [MAIN[task]])}")
     return scorer
 

@@ -20,7 +20,7 @@ from modeling.unpickling import libraries_in, unpickle
 from record.environment import same_version
 from record.manifest import Environment, Manifest
 from record.models import MODEL, MissingFileError, Package, check_package, read_package
-from record.problem import Problem
+from record.problem import Problem, in_one_line
 from record.vouching import refuse_unvouched
 
 
@@ -67,7 +67,7 @@ def load_model(path: Path, *, keys: Sequence[Path] = (), trust_unvouched: bool =
             what, *advice = problem.lines
             raise ForbiddenError(what, *(advice or [f"make it anew where it comes from: {rebuild}"])) from None
         except Exception as error:
-            raise NotIntactError(f"{path}: {MODEL} cannot be loaded: {error}") from error
+            raise NotIntactError(f"{path}: {MODEL} cannot be loaded: {in_one_line(error)}") from error
     if not isinstance(model, Pipeline):
         raise NotIntactError(f"{path}: {MODEL} holds a {type(model).__name__}, expected a Pipeline")
     return Loaded(model, manifest)

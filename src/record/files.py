@@ -1,12 +1,13 @@
 """Files that are whole or do not exist: written beside their place, then moved into it in one step."""
 
+import ast
 import json
 import os
 import re
 import secrets
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +106,40 @@ def from_yaml(content: bytes) -> Any:
 
 
 def from_document(content: bytes, path: Path | str, what: str = "YAML") -> Any:
-    """The document in a TOML file, or in a YAML or JSON one, which YAML reads too.
+    """The document in a JSON, TOML or YAML file, or the constants in one of Python, as DVC takes parameters from them.
 
     Raises:
         Problem: when it is not one, nor `what` it should be.
     """
     try:
-        return tomllib.loads(content.decode()) if str(path).endswith(".toml") else from_yaml(content)
-    except ValueError as error:
+        match Path(path).suffix.lower():
+            case ".json":  # not all of which YAML can read: tabs, letters that are spelled as a pair
+                return json.loads(content or b"null")
+            case ".toml":
+                return tomllib.loads(content.decode())
+            case ".py":
+                return _constants(ast.parse(content))
+        return from_yaml(content)
+    except (ValueError, SyntaxError, RecursionError) as error:
         raise Problem(f"{path}: not readable as {what}: {error}") from None
+
+
+def _constants(code: ast.Module | ast.ClassDef | ast.FunctionDef) -> dict[str, Any]:
+    """The constants of a module or class by name, those that `__init__` sets on `self` among them."""
+    found: dict[str, Any] = {}
+    for node in code.body:
+        match node:
+            case ast.ClassDef():
+                found[node.name] = _constants(node)
+            case ast.FunctionDef(name="__init__"):
+                found |= _constants(node)
+            case (
+                ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=ast.expr() as value)
+                | ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name), value=ast.expr() as value)
+            ):
+                with suppress(ValueError):  # it is computed, and no parameter
+                    found[name] = ast.literal_eval(value)
+    return found
 
 
 def _values(value: Any, known: dict[int, float]) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from posixpath import join, normpath
 
 from record.problem import CannotAsk
 
@@ -38,6 +39,11 @@ def _prefix(folder: Path) -> str | None:
     if not any((above / ".git").exists() for above in (folder, *folder.parents)):
         return None
     return (_run("rev-parse", "--show-prefix", cwd=folder) or b"").decode(errors="surrogateescape").rstrip("\n")
+
+
+def is_outside(path: str, root: Path | None = None) -> bool:
+    """Whether a path leads out of the repository, where no commit has anything; in a subfolder `../` need not."""
+    return f"{normpath(join(prefix(root), path))}/".startswith(("/", "../"))
 
 
 @cache
@@ -146,7 +152,7 @@ def verify_tag(tag: str) -> tuple[bool, list[str]]:
 
 def read_blob(revision: str, path: Path, root: Path | None = None) -> bytes | None:
     """The content of a file in a commit, as Git stores it; None when it is not there."""
-    if not {"\n", "\0"}.isdisjoint(path.as_posix()):
+    if not {"\n", "\0"}.isdisjoint(path.as_posix()) or is_outside(path.as_posix(), root):
         return None
     if re.fullmatch("[0-9a-f]{40}", revision) and (found := read_places([(revision, path.as_posix())], root)):
         return found[revision, path.as_posix()]
@@ -202,12 +208,15 @@ def read_places(places: Iterable[tuple[str, str]], root: Path | None = None) -> 
 
 def checked_out(commit: str, paths: Iterable[str]) -> dict[str, bytes]:
     """The content of each file of a commit, by path, as a checkout would write it: filters and line ends applied."""
-    blobs = blobs_of(commit)
-    wanted = [path for path in paths if path in blobs and "\n" not in path]
+    named = [path for path in paths if "\n" not in path]
+    beside = [path for path in named if path.startswith("../") and not is_outside(path)]  # in a monorepo
+    blobs = blobs_of(commit) | (_blobs(ask("ls-tree", "-z", commit, "--", *beside, no=()) or "") if beside else {})
+    wanted = [path for path in named if path in blobs]
     if not wanted:
         return {}
-    above = prefix()
-    asked = "".join(f"{blobs[path]} {above}{path}\n" for path in wanted).encode(errors="surrogateescape")
+    asked = "".join(f"{blobs[path]} {normpath(join(prefix(), path))}\n" for path in wanted).encode(
+        errors="surrogateescape"
+    )
     mark = secrets.token_hex(16)  # Git tells sizes before filters, so each content begins after a line of our own
     answer = _run("cat-file", f"--batch={mark}", "--buffer", "--filters", content=asked) or b""
     contents = answer.split(f"{mark}\n".encode())[1:]

@@ -68,6 +68,8 @@ def open_plain(path: Path, md5: str | None = None) -> BinaryIO:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: not found; {restore}") from None
+    except OSError as error:  # a socket; or somebody else's file, which must not hide the other versions
+        raise Problem(f"{path}: cannot be read ({error.strerror}); remove it, then {restore}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Problem(f"{path}: is not a plain file; remove it, then {restore}")

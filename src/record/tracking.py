@@ -70,17 +70,17 @@ def _by_path(entries: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of YAML as JSON can hold it: dates and numbers that are not finite as text."""
+    """A value of YAML as JSON can hold it: dates and numbers that are not finite as text, half a letter as `?`."""
     match value:
         case dict():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list():
+            return {plain(str(key)): plain(item) for key, item in value.items()}
+        case list() | tuple():
             return [plain(item) for item in value]
         case float() if value - value != 0:
             return str(value)
-        case None | bool() | int() | float() | str():
+        case None | bool() | int() | float():
             return value
-    return str(value)
+    return str(value).encode(errors="replace").decode()
 
 
 Hashes = Annotated[dict[str, str], BeforeValidator(_by_path)]
@@ -112,7 +112,7 @@ class Source(Written):
     """Where a `.dvc` file says that its content came from."""
 
     path: str
-    etag: str | None = None
+    etag: Annotated[str | None, Field(validation_alias=AliasChoices("etag", "checksum"))] = None  # HTTP's is a checksum
     repo: Import | None = None
 
 
@@ -247,7 +247,7 @@ def _names_on_axis(items: Any, axis: str) -> list[str]:
 
 
 def mapping_in(read: Read, path: Path) -> dict[str, Any]:
-    """The document of a YAML, JSON or TOML file; empty where there is none."""
+    """The document of a file of parameters, of any kind that DVC reads; empty where there is none."""
     document = from_document(read(path) or b"", path, path.suffix[1:].upper())
     return dict(document) if isinstance(document, dict) else {}
 
@@ -462,6 +462,8 @@ def _difference(commit: str, path: str, md5: str, read: Read, listing_of: Callab
 
 def committed_files(commit: str, path: str) -> dict[str, bytes]:
     """What a commit has at a path, a file or all those of a folder, as a checkout would write them."""
+    if git.is_outside(path):
+        return {}
     names = (git.ask("ls-tree", "-r", "-z", "--name-only", commit, "--", path) or "").split("\0")[:-1]
     return git.checked_out(commit, names)
 

@@ -374,6 +374,15 @@ def test_a_metric_that_is_not_for_this_target_is_refused_with_one_that_is(target
     assert said in str(refused.value)
 
 
+def test_a_target_that_is_too_large_to_be_scored_is_named() -> None:
+    huge = TEST.set_column(TEST.column_names.index("mass"), "mass", pa.array(np.resize([1e300, -1e300], len(TEST))))
+    parameters = make_parameters(RIDGE, "mass", "regression")
+    features, values = evaluation.features_and_target(huge, parameters)
+    said = r"train\.metric: 'r2' is not finite for 'mass'; scale that column"
+    with np.errstate(all="ignore"), pytest.raises(Problem, match=said):
+        main_scorer(parameters, evaluation.fit_baseline(features, values, "regression"), features, values)
+
+
 def scored_in_folds(
     target: list[Any], by: list[Any], task: str, changes: dict[str, float] | None = None, **train: Any
 ) -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,8 +131,9 @@ def test_every_version_that_differs_in_more_than_its_spelling_is_listed_with_the
     [
         *((content, "cannot be loaded: ") for content in (b"", b"no pickle", b"\x80\xff.", dumped([1, 2])[:-1])),
         (dumped([1, 2]), "holds a list, expected a Pipeline"),
+        (zlib.compress(dumped([1, 2])), "cannot be loaded: KeyError: 120"),
     ],
-    ids=["empty", "text", "9", "cut", "no pipeline"],
+    ids=["empty", "text", "9", "cut", "no pipeline", "compressed"],
 )
 def test_a_model_file_that_is_not_a_pickle_of_a_pipeline_is_refused(package: Path, content: bytes, reason: str) -> None:
     seal(package, content)

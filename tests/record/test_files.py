@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from projects import Project
 
-from record.files import PART, from_yaml, keep_only, remove_unfinished, replacing, write
+from record.files import PART, from_document, from_yaml, keep_only, remove_unfinished, replacing, write
 
 
 def names(folder: Path) -> set[str]:
@@ -85,6 +85,39 @@ def test_aliases_are_followed_unless_they_make_a_document_huge_or_endless() -> N
     for text in (ALIASES, "&a [*a]", "a: &a {b: *a}"):
         with pytest.raises(ValueError, match=r"^its aliases make it larger than 1,000,000 values$"):
             from_yaml(text.encode())
+
+
+PYTHON = b"""
+import os
+SIZE: int = 3
+NAMES = ["a", {"b": 1.5}]
+HOME = os.environ["HOME"]
+class Model:
+    depth = -1
+    def __init__(self):
+        self.rate = 0.1
+"""
+CONSTANTS = {"SIZE": 3, "NAMES": ["a", {"b": 1.5}], "Model": {"depth": -1, "rate": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "document"),
+    [
+        ("a.json", b'{\n\t"letter": "\\ud83d\\ude00", "number": 1e5}', {"letter": "😀", "number": 1e5}),
+        ("a.toml", b"[a]\nb = 3", {"a": {"b": 3}}),
+        ("a.py", PYTHON, CONSTANTS),
+        ("a.yaml", b"a: 1e5", {"a": 1e5}),
+        *((f"a.{kind}", b"", empty) for kind, empty in [("json", None), ("toml", {}), ("py", {}), ("yaml", None)]),
+    ],
+)
+def test_a_document_is_read_in_each_format_of_dvc(name: str, content: bytes, document: Any) -> None:
+    assert from_document(content, Path(name)) == document
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.toml", "a.py", "a.yaml"])
+def test_what_is_not_in_its_format_is_a_value_error(name: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_document(b"{[" * 9, Path(name))
 
 
 def test_only_the_named_files_are_kept_and_folders_are_left_alone(tmp_path: Path) -> None:

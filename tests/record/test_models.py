@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -152,6 +153,11 @@ def test_checksums_that_say_anything_else_are_refused(package: Write, edit: Call
     assert said in (None, found)
 
 
+def put_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
 LINK, OTHER = "is a link, and not to DVC's cache; remove it, then", "is not a plain file; remove it, then"
 
 
@@ -163,8 +169,9 @@ LINK, OTHER = "is a link, and not to DVC's cache; remove it, then", "is not a pl
         *((LINK, lambda path, to=to: path.symlink_to(Path(to).absolute())) for to in ("aside", "nowhere")),
         (OTHER, lambda path: path.mkdir()),
         (OTHER, os.mkfifo),
+        ("cannot be read (No such device or address); remove it, then", put_socket),
     ],
-    ids=["missing", "link", "dangling link", "directory", "fifo"],
+    ids=["missing", "link", "dangling link", "directory", "fifo", "socket"],
 )
 def test_what_is_no_plain_file_is_never_read_or_waited_for(package: Write, name: str, said: str, put: Any) -> None:
     package()

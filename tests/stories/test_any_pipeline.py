@@ -8,6 +8,9 @@ import pytest
 from projects import SOURCE, VERSION, Project, append, built_once
 from ruamel.yaml import YAML
 
+from record.checksums import md5_of
+from record.tracking import missing_from
+
 ADDED, IMPORTED = "data/raw/seasons/later.parquet", "data/raw/earlier.parquet"
 CLEAN = """
 import pyarrow as pa
@@ -167,8 +170,15 @@ def test_one_changed_byte_anywhere_in_the_chain_makes_verify_fail(own: Project, 
     assert path.removesuffix("/train.parquet") in done.stdout
 
 
-def test_the_version_is_rebuilt_byte_for_byte(released: Project) -> None:
-    assert "v2.0.0: rebuilt byte for byte" in released.ask("rebuild v2.0.0").stdout
+def test_the_version_is_rebuilt_byte_for_byte_though_what_it_imported_from_is_gone(
+    released: Project, own: Project
+) -> None:
+    source = released.path.parent / "source"
+    gone = source.rename(source.with_name("gone"))
+    try:
+        assert "v2.0.0: rebuilt byte for byte" in own.ask("rebuild v2.0.0").stdout
+    finally:
+        gone.rename(source)
 
 
 def test_a_change_that_a_stage_absorbs_is_in_the_lineage_after_the_command_that_verify_names(own: Project) -> None:
@@ -336,3 +346,49 @@ def test_a_released_version_that_is_not_reproducible_is_found_not_to_be(here: Pr
 
     assert done.returncode == 1
     assert "differs    data/noise.txt" in done.stdout
+
+
+SETTINGS = {"settings.py": "class Sample:\n    rows = 300\n", "settings.json": '{\n\t"name": "\\ud83d\\ude00"\n}'}
+SAMPLE = f"""
+import json
+import pyarrow.parquet as pq
+from settings import Sample
+
+pq.write_table(pq.read_table("{SOURCE}")[: Sample.rows], "data/sample.parquet")
+open("reports/sample.json", "w").write(json.dumps({{"note": "😀", "share": float("nan")}}, indent="\t"))
+"""
+
+
+@pytest.mark.long
+def test_a_stage_that_always_runs_with_settings_of_python_and_json_is_verified_and_released(here: Project) -> None:
+    for name, text in SETTINGS.items():
+        (here.path / "src" / name).write_text(text)
+    (here.path / "src/sample.py").write_text(SAMPLE)
+    with edit(here, "dvc.yaml") as pipeline:
+        pipeline["stages"]["sample"] = {
+            "cmd": "python src/sample.py",
+            "deps": ["src/sample.py", SOURCE],
+            "params": [{"src/settings.py": ["Sample.rows"]}, {"src/settings.json": ["name"]}],
+            "outs": ["data/sample.parquet"],
+            "metrics": [{"reports/sample.json": {"cache": False}}],
+            "always_changed": True,
+        }
+    here.set(data__path="data/sample.parquet", package__version="v1.1.0")
+    here.release()
+
+    made = manifest(here, "v1.1.0")
+    assert made["stages"]["sample"]["params"]["src/settings.py"] == {"Sample.rows": 300}
+    assert made["metrics"]["reports/sample.json"] == {"note": "😀", "share": "nan"}
+    assert here.ask("verify v1.1.0").returncode == 0
+
+
+def test_what_lies_beside_the_project_in_its_repository_is_held_by_its_commit(here: Project) -> None:
+    whole = Project(here.path.parent)
+    whole.type(
+        "git init -q -b main && mv project/.git away && git add project && mkdir shared && echo 1 > shared/a.csv"
+    )
+    whole.commit("Keep a project beside what it shares")
+    files = {name: md5_of(b"1\n") for name in ("../shared/a.csv", "../shared/b.csv", "../../a.csv", "/a.csv")}
+    missing = missing_from(whole.head(), files | {"/shared": f"{md5_of(b'')}.dir"})
+
+    assert missing == dict.fromkeys(["../shared/b.csv", "../../a.csv", "/a.csv", "/shared"], "no such file")
