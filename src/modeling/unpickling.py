@@ -326,7 +326,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         elif isinstance(made, np.dtype):
             structures.dtype_of(made.str.lstrip("<>|=") if made.kind not in "mM" else made.kind + "8", state)
             made.__setstate__(state)  # type: ignore[attr-defined]
-        elif type(made).__module__ in COMPILED_STATES:
+        elif type(made).__module__ in (*CALLED, *BY_NEW_OBJECT, "numpy.random.mtrand"):
             self.set_compiled(made, state)
         elif self.is_foreign(type(made).__module__):
             set_any_state(made, state)
@@ -487,18 +487,6 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         self.refuse_opcode()
 
 
-COMPILED_STATES = {
-    "functools",
-    "numpy",
-    "numpy.ma",
-    "numpy.ma.core",
-    "numpy.random._mt19937",
-    "numpy.random._pcg64",
-    "numpy.random.bit_generator",
-    "numpy.random.mtrand",
-    "sklearn.tree._tree",
-    *BY_NEW_OBJECT,
-}
 OVERRIDDEN = "MARK TUPLE APPEND APPENDS SETITEM SETITEMS ADDITEMS FROZENSET BYTEARRAY8 BUILD NEWOBJ REDUCE"
 for code in OVERRIDDEN.split():
     ModelUnpickler.dispatch[getattr(pickle, code)[0]] = getattr(ModelUnpickler, f"load_{code.lower()}")
