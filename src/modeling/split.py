@@ -33,11 +33,14 @@ def folds_of(train: pa.Table, parameters: Parameters) -> Folds:
     """The folds of the cross-validation, which never depend on the estimator.
 
     Raises:
-        Problem: when there are too few rows, classes, groups or times for so many folds.
+        Problem: when there are too few rows, groups or times for so many folds, or one would be fitted without a class
+            that it is then asked for.
     """
     folds = folds_by_rule(train, parameters)
     if parameters.data.task == "classification":
-        check_classes(train[parameters.data.target], folds, parameters)
+        classes, codes = classes_of(train[parameters.data.target])
+        missing = {int(k) for fit, _ in folds for k in np.setdiff1d(codes, codes[fit])}
+        refuse_without([classes[k].as_py() for k in sorted(missing)], parameters)
     return folds
 
 
@@ -83,13 +86,6 @@ def check_folds(train: pa.Table, parameters: Parameters) -> None:
         needs = f"params.yaml: train.folds: each class needs {count} rows to train on"
         way = "take fewer folds, or remove or merge such classes in a stage before"
         refuse_if(f"{needs}, but {value!r} has {rows}; {way}" for value, rows in counts if rows < count)
-
-
-def check_classes(target: pa.ChunkedArray, folds: Folds, parameters: Parameters) -> None:
-    """Refuse folds of which one would be fitted without a class that it is then asked for."""
-    classes, codes = classes_of(target)
-    missing = {int(k) for fit, _ in folds for k in np.setdiff1d(codes, codes[fit])}
-    refuse_without([classes[k].as_py() for k in sorted(missing)], parameters)
 
 
 def refuse_without(missing: list[Any], parameters: Parameters) -> None:
