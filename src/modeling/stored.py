@@ -123,6 +123,11 @@ class Stored:
                 yield start + order, normalise(stored.take(pa.array(order)))
 
 
+def in_memory(part: pa.Table | Stored) -> pa.Table:
+    """What is known of a part beforehand: all of its rows, or the sample of those that stay in their file."""
+    return part.sample if isinstance(part, Stored) else part
+
+
 def first_rows(chunks: Iterable[pa.ChunkedArray], most: int, each: int) -> set[int]:
     """The numbers of the first rows, so many of each, of the first different values; and of the first odd ones."""
     start, counts, found, odd = 0, Counter[object](), set(), set()
