@@ -14,18 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modeling.table import (
-    BATCH,
-    FEW,
-    ROW_GROUP,
-    check_file,
-    check_names,
-    in_runs,
-    kind_of,
-    normalise,
-    readable,
-    stored_batches,
-)
+from modeling.table import BATCH, FEW, ROW_GROUP, in_runs, kind_of, normalise, readable, schema_of, stored_batches
 from record.parameters import Parameters
 from record.problem import Problem, progress
 
@@ -39,13 +28,9 @@ class Stored:
 
     def __init__(self, path: Path, parameters: Parameters) -> None:
         self.path, self.parameters = path, parameters
-        check_file(path)
-        with readable(path), pq.ParquetFile(path) as parquet:
-            self.rows: int = parquet.metadata.num_rows
-            empty = parquet.schema_arrow.empty_table()
-        check_names(empty.column_names, path)
-        self.schema = normalise(empty).schema
+        self.schema = schema_of(path)
         self.column_names: list[str] = self.schema.names
+        self.rows: int = pq.read_metadata(path).num_rows
         if not self.rows:
             raise Problem(f"{path}: expected rows, found only column names")
 
