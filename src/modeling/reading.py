@@ -74,9 +74,8 @@ class Raw:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns and their types."""
-        return pa.table(
-            {field.name: self.read(field.name, pa.chunked_array([], field.type)) for field in self.stored}
-        ).schema
+        empty = {field.name: self.read(field.name, pa.chunked_array([], field.type)) for field in self.stored}
+        return pa.table(empty).schema
 
     @property
     def table(self) -> pa.Table:

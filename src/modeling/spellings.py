@@ -134,7 +134,8 @@ class Spelling:
             group = self.groups.setdefault(frozenset(form for k, form in enumerate(found) if some >> k & 1), Group())
             shown = [] if group.is_large else texts.filter(to_mask(is_of)).to_pylist()
             group.add(shown, counts[is_of], first[:-1][is_of])
-        self.disguises = [pattern for pattern in self.disguises if _is_all(texts, pattern)]
+        are_all = {pattern: pc.all(pc.match_substring_regex(texts, pattern)).as_py() for pattern in self.disguises}
+        self.disguises = [pattern for pattern, is_of_all in are_all.items() if is_of_all]
 
     def forms_of(self, texts: pa.Array, counts: np.ndarray) -> dict[Form, np.ndarray]:
         """For each form, which of some texts have it; `counts` are their rows."""
@@ -245,12 +246,9 @@ class Spelling:
         texts = {text: found for group in self.groups.values() for text, found in group.texts.items()}
         are_many = len(texts) > MOSTLY * self.known or any(group.is_large for group in self.groups.values())
         if self.disguises and are_many:
-            first, remedy = (
-                min(texts, key=lambda text: texts[text][1]),
-                (DISGUISES[pattern] for pattern in self.disguises),
-            )
-            shown = f"column '{self.name}': values such as {first!r} are read as text"
-            yield f"{shown}; {' or '.join(dict.fromkeys(remedy))}, or {ways}"
+            first = min(texts, key=lambda text: texts[text][1])
+            remedies = " or ".join(dict.fromkeys(DISGUISES[pattern] for pattern in self.disguises))
+            yield f"column '{self.name}': values such as {first!r} are read as text; {remedies}, or {ways}"
 
 
 def without_missing(name: str, column: pa.ChunkedArray, data: Data) -> pa.ChunkedArray:
@@ -360,9 +358,8 @@ def instants(text: pa.Array, order: DateOrder | None) -> tuple[pa.Array, pa.Arra
 def _as_iso(text: pa.Array, order: DateOrder | None) -> pa.Array:
     """Dates with the day or month first, or the month by name, with the year first."""
     if order in {"dmy", "mdy"}:
-        text = pc.replace_substring_regex(
-            text, r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", r"\3-\2-\1" if order == "dmy" else r"\3-\1-\2"
-        )
+        year_first = r"\3-\2-\1" if order == "dmy" else r"\3-\1-\2"
+        text = pc.replace_substring_regex(text, r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", year_first)
     if pc.any(pc.match_substring_regex(text, r"^(\d{1,2}[ -])?[A-Za-z]{3,9}[ .-]")).as_py():
         for k, month in enumerate(MONTHS):
             named = rf"(?i:{month}[a-z]*)\.?"
@@ -391,9 +388,8 @@ def _micros(parts: pa.StructArray) -> pa.Array:
 def _offset(zone: pa.Array) -> pa.Array:
     """The microseconds by which a zone is before UTC."""
     digits = pc.replace_substring_regex(zone, r"[^0-9]", "")
-    minutes = pc.add(
-        pc.multiply(_number(pc.utf8_slice_codeunits(digits, 0, 2)), 60), _number(pc.utf8_slice_codeunits(digits, 2, 4))
-    )
+    hours, minutes = (_number(pc.utf8_slice_codeunits(digits, k, k + 2)) for k in (0, 2))
+    minutes = pc.add(pc.multiply(hours, 60), minutes)
     return pc.multiply(pc.if_else(pc.starts_with(zone, "-"), pc.negate(minutes), minutes), 60_000_000)
 
 
@@ -428,10 +424,6 @@ def as_yaml(value: str) -> str:
 def folded(value: str) -> str:
     """A text without what case and blanks add to it."""
     return " ".join(value.split()).casefold()
-
-
-def _is_all(text: pa.Array, pattern: str) -> bool:
-    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
 
 def by_frequency(texts: dict[str, tuple[int, int]]) -> list[str]:
