@@ -102,12 +102,7 @@ def opened(train: Path, test: Path, parameters: "Parameters") -> tuple[Any, Any]
 def main() -> None:
     """Read the prepared table; write the candidate model with its description, metrics.json and the plots' data."""
     folder = parse_arguments().folder
-    from record.environment import (
-        REQUIREMENTS,
-        check_environment,
-        installed_versions,
-        start_with,
-    )
+    from record.environment import REQUIREMENTS, check_environment, installed_versions, start_with
 
     check_environment()
     from record.parameters import read_parameters

@@ -131,15 +131,13 @@ class Parts:
                 found[:] = np.searchsorted(self.starts, rows[self.by].to_numpy(), side="right")
             case "group":
                 groups, codes = classes_of(rows[self.by])
-                found[:] = np.array([self._of_group(group) for group in groups.to_pylist()])[codes]
+                hashed = {group: zlib.crc32(repr(group).encode()) % self.count for group in groups.to_pylist()}
+                found[:] = np.array([self.groups.get(group, part) for group, part in hashed.items()])[codes]
             case _:
                 strata = self._strata(rows)
                 for stratum in np.unique(strata).tolist():
                     found[strata == stratum] = self._draw(stratum, int(np.sum(strata == stratum)))
         return found
-
-    def _of_group(self, group: Any) -> int:
-        return self.groups.get(group, zlib.crc32(repr(group).encode()) % self.count)
 
     def _strata(self, rows: pa.Table) -> np.ndarray:
         target = rows[self.parameters.data.target]
