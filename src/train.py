@@ -102,12 +102,7 @@ def opened(train: Path, test: Path, parameters: "Parameters") -> tuple[Any, Any]
 def main() -> None:
     """Read the prepared table; write the candidate model with its description, metrics.json and the plots' data."""
     folder = parse_arguments().folder
-    from record.environment import (
-        REQUIREMENTS,
-        check_environment,
-        installed_versions,
-        start_with,
-    )
+    from record.environment import REQUIREMENTS, check_environment, installed_versions, start_with
 
     check_environment()
     from record.parameters import read_parameters
@@ -120,9 +115,9 @@ def main() -> None:
     from modeling.determinism import difference, second_process
     from modeling.dumping import dump
     from modeling.estimator import describe, distributions
-    from modeling.evaluation import evaluate
+    from modeling.evaluation import evaluate, fit_at_once
     from modeling.parallel import cluster
-    from modeling.streaming import evaluate_in_batches
+    from modeling.streaming import fit_in_batches
     from modeling.unpickling import check_loads, libraries_in
     from record import notes
     from record.files import keep_only, replacing, to_json, write
@@ -131,7 +126,7 @@ def main() -> None:
     readings = notes.Readings.start(*tables.values(), REQUIREMENTS, params=used_parameters(parameters))
     train, test = opened(tables["train"], tables["test"], parameters)
     with second_process(folder) as second, cluster(parameters):
-        found = (evaluate_in_batches if parameters.train.stream else evaluate)(train, test, parameters)
+        found = evaluate(train, test, parameters, fit_in_batches if parameters.train.stream else fit_at_once)
         notes.warn_of(found.warnings)
         notes.refuse_named(found.warnings, parameters.data.refuse)
         nondeterminism = difference(second, train, parameters)

@@ -96,21 +96,21 @@ class TableCheck:
         for name, of, expected, found in again:
             count, rows = found.found(SHOWN)
             if count:
-                repeated.append(Breach(name, expected, count, words_at(rows, batches([of[0]]))))
+                first, start = list[str](), 0
+                for batch in batches([of[0]]):
+                    places = [row - start for row in rows if start <= row < start + len(batch)]
+                    first += words_at(pa.array(places, pa.int64()), batch[0], start)
+                    start += len(batch)
+                repeated.append(Breach(name, expected, count, tuple(first)))
         every = [*columns, *self.breaches.of_rows(), *repeated]
         last = [f"{CONTRACT}: asks for this; correct the table in a new snapshot, or change what is asked"]
         refuse_if([*(f"{path}: {breach.text}" for breach in every), *(last if every else [])])
 
 
-def words_at(rows: list[int], batches: Iterable[pa.Table]) -> tuple[str, ...]:
-    """The values of the only column in some rows, as a person reads them."""
-    found, done = [], 0
-    for batch in batches:
-        places = [row - done for row in rows if done <= row < done + len(batch)]
-        values = words_of(batch[0].take(pc.cast(places or pa.nulls(0), pa.int64())))
-        found += [f"{value} in row {done + place + 1:,}" for value, place in zip(values, places, strict=True)]
-        done += len(batch)
-    return tuple(found)
+def words_at(places: pa.Array, column: pa.ChunkedArray, done: int) -> tuple[str, ...]:
+    """The values of a column in some of its rows, as a person reads them; `done` rows came before."""
+    values = zip(words_of(column.take(places)), places.to_pylist(), strict=True)
+    return tuple(f"{value} in row {done + place + 1:,}" for value, place in values)
 
 
 def breaches_of_columns(there: list[str], rows: int, contract: Contract) -> Iterator[Breach]:
@@ -130,26 +130,12 @@ def breaches_of_rows(table: pa.Table, contract: Contract, done: int = 0) -> Iter
     for field in contract.fields:
         if field.name in table.column_names:
             column = table[field.name]
-            for expected, is_breach in rules(field, column):
-                if breach := breach_of(field.name, expected, column, is_breach, done):
-                    yield breach
+            asked = [*rules(field, column)]
             if field.name in contract.primary_key and kind_of(column.type):
-                lacks = "a value, since it is in the primary key"
-                if breach := breach_of(field.name, lacks, column, column.is_null(), done):
-                    yield breach
-
-
-def breach_of(
-    name: str, expected: str, column: pa.ChunkedArray, is_breach: pa.ChunkedArray, done: int = 0
-) -> Breach | None:
-    """The rows of a mask as a breach, if there are any."""
-    rows = pc.indices_nonzero(is_breach)
-    if not len(rows):
-        return None
-    places = rows[:SHOWN]
-    values = words_of(column.take(places))
-    first = tuple(f"{v} in row {done + k + 1:,}" for v, k in zip(values, places.to_pylist(), strict=True))
-    return Breach(name, expected, len(rows), first)
+                asked.append(("a value, since it is in the primary key", column.is_null()))
+            for expected, is_breach in asked:
+                if len(rows := pc.indices_nonzero(is_breach)):
+                    yield Breach(field.name, expected, len(rows), words_at(rows[:SHOWN], column, done))
 
 
 def words_of(values: pa.ChunkedArray) -> list[str]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Self
@@ -29,10 +29,9 @@ import cloudpickle
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.comm.core import CommClosedError
-from joblib import _dask, parallel_config
+from joblib import _dask
 from threadpoolctl import threadpool_limits
 
-from modeling.parallel import Spread
 from record.environment import all_installed, installed_versions, numeric_variables
 from record.parameters import Parameters, modules_of_classes
 from record.problem import Problem, in_one_line
@@ -47,8 +46,8 @@ MOST_NAMED = 4  # differences of a worker
 
 
 @contextmanager
-def opened(parameters: Parameters) -> Iterator[Spread]:
-    """A cluster whose workers are as this process is, and the way to run something on it.
+def opened(parameters: Parameters) -> Iterator[Callable[..., "Backend"]]:
+    """A cluster whose workers are as this process is: what makes a backend of joblib that runs something on it.
 
     Raises:
         Problem: nobody answers, a worker differs, is killed again and again by the same task, or none is left
@@ -57,13 +56,7 @@ def opened(parameters: Parameters) -> Iterator[Spread]:
     large = dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PiB"})  # data are in the graph
     with large, connected(address) if address else started() as client, watched(client):
         check_workers(client, here)
-
-        @contextmanager
-        def spread(shared: tuple[Any, ...], done: Callable[[], object]) -> Iterator[None]:
-            with parallel_config(backend=Backend(client, here, shared, done)):
-                yield
-
-        yield spread
+        yield partial(Backend, client, here)
 
 
 @contextmanager
@@ -81,13 +74,9 @@ def connected(address: str) -> Iterator[Client]:
 @contextmanager
 def started() -> Iterator[Client]:
     """A client of workers on this machine, one for each of its processors, which nobody else can reach."""
-    logs, nothing = logging.CRITICAL, None
-    with (
-        LocalCluster(
-            host="127.0.0.1", threads_per_worker=1, memory_limit=0, dashboard_address=nothing, silence_logs=logs
-        ) as local,
-        RemakesData(local, set_as_default=False) as client,
-    ):
+    alone = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    local = LocalCluster(threads_per_worker=1, memory_limit=0, **alone)
+    with local, RemakesData(local, set_as_default=False) as client:
         yield client
 
 
@@ -260,7 +249,7 @@ class Batch(_dask.Batch):  # type: ignore[misc]
             raise Problem(f"worker {worker.address}: {differences}", "stop it, and run again")
         with threadpool_limits(self.here.threads), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            unpacked = Unpacked()
+            unpacked = cache(Packed.value)  # each is made once for the calls of a batch
             results = [
                 call(*map(unpacked, arguments), **{name: unpacked(value) for name, value in named.items()})
                 for call, arguments, named in tasks
@@ -286,16 +275,6 @@ class Packed:
 def packed(value: Any) -> Any:
     """A value as it is sent; one that was sent before as a reference to it."""
     return value if isinstance(value, Future) else Packed(value)
-
-
-class Unpacked(dict[int, Any]):
-    """The values of what was sent, each made once for the calls of a batch."""
-
-    def __call__(self, sent: Packed) -> Any:
-        """The value."""
-        if id(sent) not in self:
-            self[id(sent)] = sent.value()
-        return self[id(sent)]
 
 
 # ── what can go wrong ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from modeling.dumping import dump_into
 from modeling.estimator import fit_pipeline
-from modeling.stored import CLASS_ROWS, Stored, evenly
+from modeling.stored import CLASS_ROWS, Stored, evenly, in_memory
 from modeling.streaming import fit_few
 from modeling.table import read_table
 from record.notes import TRAIN
@@ -64,10 +64,8 @@ def fingerprints(train: pa.Table | Stored, parameters: Parameters) -> dict[str, 
     """The SHA-256 of a model that is fitted on a sample, and of each attribute of its steps by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the fit on all rows reports them
-        if isinstance(train, Stored):
-            model = fit_few(sample_of(train.sample, parameters.data), parameters)
-        else:
-            model = fit_pipeline(sample_of(train, parameters.data), parameters)
+        fit = fit_few if isinstance(train, Stored) else fit_pipeline
+        model = fit(sample_of(in_memory(train), parameters.data), parameters)
     parts = {f"{name}.{key}": value for name, step in model.steps for key, value in vars(step).items()}
     return {"model.joblib": _sha256(model), **{name: _sha256(value) for name, value in parts.items()}}
 

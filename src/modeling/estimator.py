@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from modeling.features import build_preprocessing, with_own_features
 from modeling.parallel import spread
-from modeling.stored import Stored
+from modeling.stored import Stored, in_memory
 from modeling.table import feature_names, features_and_target, kinds_of
 from record.notes import Feature, Fitted, Step
 from record.parameters import Data, Estimator, Kind, Parameters, modules_of_classes
@@ -178,9 +178,8 @@ def describe(
     pipeline: Pipeline, train: pa.Table | Stored, parameters: Parameters, nondeterminism: str | None
 ) -> Fitted:
     """What a fitted Pipeline is, for the manifest, and what differed when a second process fitted it."""
-    sample = train.sample if isinstance(train, Stored) else train
-    data, names = parameters.data, feature_names(sample, parameters)
-    kinds = kinds_of(sample.select(names), data)
+    data, names = parameters.data, feature_names(in_memory(train), parameters)
+    kinds = kinds_of(in_memory(train).select(names), data)
     chunks = train.chunks if isinstance(train, Stored) else lambda name: iter([train[name]])
     shown = progress(names, "describing", " columns", len(names))
     return Fitted(

@@ -25,12 +25,12 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from modeling.estimator import build_pipeline, fitted
+from modeling.estimator import build_estimator, build_pipeline, fitted
 from modeling.features import encoded_columns
 from modeling.parallel import each
 from modeling.score_pitfalls import Scores, score_pitfalls
 from modeling.split import Folds, folds_of
-from modeling.stored import evenly
+from modeling.stored import Stored, evenly, in_memory
 from modeling.table import FEW, features_and_target, kind_of, problems_of_column
 from record.notes import Pitfall
 from record.parameters import Parameters
@@ -68,57 +68,61 @@ class Evaluation:
     warnings: list[Pitfall]
 
 
-def evaluate(train: pa.Table, test: pa.Table, parameters: Parameters) -> Evaluation:
-    """Cross-validate on the training part, fit on all of it, and score model and baseline on the test part."""
-    settings, task = parameters.train, parameters.data.task
-    check_parts(train, test, parameters)
-    groups = {name: groups_of(name, train, test) for name in settings.slices}
-    with threadpool_limits(settings.threads), warnings_in_one_line(parameters):
-        known, unseen = features_and_target(train, parameters), features_and_target(test, parameters)
-        baseline = fit_baseline(*known, task)
-        main = main_scorer(parameters, baseline, *unseen)
-        pipeline = build_pipeline(train, parameters)
-        parts = folds_of(train, parameters)
-        check_scores(main, baseline, *known, parts)
-        folds = cross_validate(pipeline, *known, parts, main)
-        with step(f"fitting all {len(train):,} rows", to_all=False):
-            model = fitted(pipeline, *known)
-        tested = model[-1:], model[:-1].transform(unseen[0]), unseen[1]  # encoded once for all scores
-        some = evenly(len(train), TRAINING_ROWS)
-        learned = known[0].iloc[some], known[1][some]
-        return assess(Fits(model, baseline, folds, tested, unseen, learned, groups), main, parameters)
-
-
 @dataclass(frozen=True)
 class Fits:
-    """What was fitted on the training part, the main score on each fold, and the rows that are to be scored."""
+    """What was fitted on the training part, the main score on each fold, and the test rows that are to be scored."""
 
+    main: "Scorer"
     model: Pipeline
     baseline: Pipeline
     folds: list[float]
     tested: tuple[Pipeline, np.ndarray, np.ndarray]  # the estimator, test rows as it takes them, and their target
-    unseen: tuple[pd.DataFrame, np.ndarray]  # raw test rows whose columns are shuffled, and their target
-    learned: tuple[pd.DataFrame, np.ndarray]  # raw training rows, and their target
-    groups: dict[str, list[str]]  # for each slice the group of each test row
+    groups: dict[str, list[str]]  # for each slice the group of each of these rows
 
 
-def assess(fits: Fits, main: "Scorer", parameters: Parameters) -> Evaluation:
-    """Score what was fitted, and make the data behind the plots."""
-    task, model, tested = parameters.data.task, fits.model, fits.tested
-    with step(f"scoring {len(tested[2]):,} test rows", to_all=False):
-        scores = {main.name: main(*tested)} | score(*tested, task)
-        chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
-    plots = {
-        "predictions.csv": prediction_rows(*tested, task),
-        "errors.csv": error_rows(*tested, task),
-        "importance.csv": importance_rows(model, *fits.unseen, main, parameters.train.seed),
-    }
-    training = main(model, *fits.learned)
-    scorers = {scorer.name: scorer for scorer in (main, Scorer.named(PLAIN[task]))}.values()
-    slices = {name: slice_scores(*tested, of, scorers) for name, of in fits.groups.items()}
-    summary = summarise(main.name, fits.folds, scores, chance) | ({"slices": slices} if slices else {})
-    found = Scores(main.name, scores[main.name], fits.folds, training, chance[main.name])
-    return Evaluation(model, fits.folds, summary, plots, list(score_pitfalls(found, tested[2].tolist(), task)))
+def fit_at_once(train: pa.Table, test: pa.Table, parameters: Parameters) -> Fits:
+    """The fits of tables that are in memory."""
+    groups = {name: groups_of(name, train, test) for name in parameters.train.slices}
+    known, unseen = features_and_target(train, parameters), features_and_target(test, parameters)
+    baseline = fit_baseline(*known, parameters.data.task)
+    main = main_scorer(parameters, baseline, *unseen)
+    pipeline, parts = build_pipeline(train, parameters), folds_of(train, parameters)
+    check_scores(main, baseline, *known, parts)
+    folds = cross_validate(pipeline, *known, parts, main)
+    with step(f"fitting all {len(train):,} rows", to_all=False):
+        model = fitted(pipeline, *known)
+    tested = model[-1:], model[:-1].transform(unseen[0]), unseen[1]  # encoded once for all scores
+    return Fits(main, model, baseline, folds, tested, groups)
+
+
+def evaluate(
+    train: pa.Table | Stored,
+    test: pa.Table | Stored,
+    parameters: Parameters,
+    fit: Callable[[Any, Any, Parameters], Fits] = fit_at_once,
+) -> Evaluation:
+    """Cross-validate on the training part, fit on all of it, and score model and baseline on the test part."""
+    task = parameters.data.task
+    with threadpool_limits(parameters.train.threads), warnings_in_one_line(parameters):
+        build_estimator(parameters)  # which may be refused, before all rows are read
+        check_parts(in_memory(train), in_memory(test), parameters)
+        fits = fit(train, test, parameters)
+        main, model, tested = fits.main, fits.model, fits.tested
+        learned = features_and_target(train.take(evenly(len(train), TRAINING_ROWS)), parameters)
+        shuffled = features_and_target(test.take(evenly(len(test), IMPORTANCE_ROWS)), parameters)
+        with step(f"scoring {len(tested[2]):,} test rows", to_all=False):
+            scores = {main.name: main(*tested)} | score(*tested, task)
+            chance = {main.name: main(fits.baseline, *tested[1:])} | score(fits.baseline, *tested[1:], task)
+        plots = {
+            "predictions.csv": prediction_rows(*tested, task),
+            "errors.csv": error_rows(*tested, task),
+            "importance.csv": importance_rows(model, *shuffled, main, parameters.train.seed),
+        }
+        scorers = {scorer.name: scorer for scorer in (main, Scorer.named(PLAIN[task]))}.values()
+        slices = {name: slice_scores(*tested, of, scorers) for name, of in fits.groups.items()}
+        summary = summarise(main.name, fits.folds, scores, chance) | ({"slices": slices} if slices else {})
+        found = Scores(main.name, scores[main.name], fits.folds, main(model, *learned), chance[main.name])
+        return Evaluation(model, fits.folds, summary, plots, list(score_pitfalls(found, tested[2].tolist(), task)))
 
 
 def check_parts(train: pa.Table, test: pa.Table, parameters: Parameters) -> None:
@@ -370,13 +374,12 @@ def importance_rows(model: Pipeline, features: pd.DataFrame, target: np.ndarray,
     The encoded columns of one column are shuffled together, which gives the same rows as shuffling before each is
     encoded by itself, and encodes them once.
     """
-    rows = np.asarray(evenly(len(features), IMPORTANCE_ROWS))
-    encoded, truth, estimator = model[:-1].transform(features.iloc[rows]), target[rows], model[-1:]
-    whole, random = main(estimator, encoded, truth), np.random.default_rng(seed)
+    encoded, estimator = model[:-1].transform(features), model[-1:]
+    whole, random = main(estimator, encoded, target), np.random.default_rng(seed)
     columns_of = encoded_columns(model["preprocess"])
-    orders = ([random.permutation(len(rows)) for _ in range(IMPORTANCE_REPEATS)] for _ in columns_of)
+    orders = ([random.permutation(len(target)) for _ in range(IMPORTANCE_REPEATS)] for _ in columns_of)
     own = (((columns, some),) for columns, some in zip(columns_of.values(), orders, strict=True))
-    shared = estimator, encoded, truth, main
+    shared = estimator, encoded, target, main
     scores = each(shuffled_scores, shared, own, "importance", " columns", len(columns_of))
     found = []
     for name, shuffled in zip(columns_of, scores, strict=True):

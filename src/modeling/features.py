@@ -23,14 +23,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 
-from modeling.table import (
-    feature_names,
-    features_and_target,
-    has_few_values,
-    kinds_of,
-    normalise,
-    problems_of_column,
-)
+from modeling.table import feature_names, features_and_target, has_few_values, kinds_of, normalise, problems_of_column
 from record.parameters import Parameters
 from record.problem import Problem, in_one_line, refuse_if
 

@@ -16,7 +16,8 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
 from modeling.structures import ForbiddenError
-from modeling.unpickling import libraries_in, unpickle
+from modeling.unpickling import SOURCES, file_of, libraries_in, unpickle
+from record import git
 from record.environment import same_version
 from record.manifest import Environment, Manifest
 from record.models import MODEL, MissingFileError, Package, check_package, read_package
@@ -61,7 +62,7 @@ def load_model(path: Path, *, keys: Sequence[Path] = (), trust_unvouched: bool =
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
             libraries = libraries_in(manifest.params.estimator, manifest.params.train.get("features", []))
-            model = unpickle(content, libraries)
+            model = unpickle(content, libraries, is_committed)
         except ForbiddenError as problem:
             rebuild = f"python src/lineage.py rebuild {manifest.version}"
             what, *advice = problem.lines
@@ -71,6 +72,14 @@ def load_model(path: Path, *, keys: Sequence[Path] = (), trust_unvouched: bool =
     if not isinstance(model, Pipeline):
         raise NotIntactError(f"{path}: {MODEL} holds a {type(model).__name__}, expected a Pipeline")
     return Loaded(model, manifest)
+
+
+def is_committed(module: str) -> bool:
+    """Whether a module is code of this repository, unchanged since Git's HEAD: what was reviewed."""
+    file = file_of(module)
+    if file is None or git.ask("ls-files", "--error-unmatch", "--", file, cwd=SOURCES) is None:
+        return False
+    return git.ask("status", "--porcelain", "--", file, cwd=SOURCES) == ""
 
 
 def read_intact(folder: Path) -> tuple[Manifest, Package]:

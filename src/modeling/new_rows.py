@@ -6,18 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from modeling.reading import BLOCK, delimiter_of, files_of, is_text, names_in, seen_delimiter, settings_of, text_rows
 from modeling.spellings import Parser, as_said, parsers, without_missing
-from modeling.table import check_names, in_runs, kind_of, normalise, stored_batches
+from modeling.table import BATCH, check_names, in_runs, kind_of, normalise, stored_batches, stored_columns, unified
 from record.contract import Contract, widen
 from record.manifest import Manifest
 from record.notes import Feature
 from record.parameters import Data, Kind
 from record.problem import Problem, refuse_if, say
-
-BATCH = 32 * 1024  # rows that are scored at a time
 
 
 def read_batches(path: Path, manifest: Manifest) -> Iterator[tuple[pa.Table, pa.Table]]:
@@ -66,7 +63,7 @@ def typed_batches(path: Path) -> Iterator[pa.Table]:
     refuse_if([] if files and files[0].is_file() else [f"{path}: not found, or a folder without .parquet files"])
     if len(files) == 1:
         return stored_batches(files[0], BATCH)
-    none = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive").empty_table()
+    none = unified([stored_columns(file) for file in files], path).empty_table()
     stored = (rows for file in files for rows in stored_batches(file, BATCH))
     return in_runs((pa.concat_tables([none, rows], promote_options="permissive") for rows in stored), BATCH)
 

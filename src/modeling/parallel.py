@@ -6,17 +6,17 @@ a part: what runs on a worker finds there what it would find here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
 from record.parameters import Parameters
 from record.problem import Problem, progress
 
-Spread = Callable[[tuple[Any, ...], Callable[[], object]], AbstractContextManager[None]]
-OPEN: ContextVar[Spread | None] = ContextVar("OPEN", default=None)
+# What makes the backend of the open cluster, of what all calls share and what is called when some are done.
+OPEN: ContextVar[Callable[..., Any] | None] = ContextVar("OPEN", default=None)
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def cluster(parameters: Parameters) -> Iterator[None]:
     except ModuleNotFoundError as error:
         install = "python -m pip install -r requirements-cluster.txt"
         raise Problem(f"params.yaml: train.cluster: dask: {error.name} is not installed; {install}") from None
-    with opened(parameters) as spread:
-        token = OPEN.set(spread)
+    with opened(parameters) as backend:
+        token = OPEN.set(backend)
         try:
             yield
         finally:
@@ -41,10 +41,10 @@ def cluster(parameters: Parameters) -> Iterator[None]:
 @contextmanager
 def spread(name: str) -> Iterator[None]:
     """What joblib runs in the block, such as the trees of a forest, runs on the open cluster, if there is one."""
-    if is_open := OPEN.get():
+    if backend := OPEN.get():
         from tqdm import tqdm  # noqa: PLC0415 - how many tasks there will be, only joblib knows
 
-        with tqdm(desc=name, unit="task", disable=None) as bar, is_open((), bar.update):
+        with tqdm(desc=name, unit="task", disable=None) as bar, parallel_config(backend((), bar.update)):
             yield
     else:
         yield
@@ -63,6 +63,6 @@ def each(  # noqa: PLR0913, PLR0917 - the last three are what is shown
     The shared ones are sent to each worker once. Of the others, no more are taken than can be worked on.
     """
     calls = (delayed(function)(*shared, *arguments) for arguments in own)
-    is_open = OPEN.get()
-    with is_open(shared, int) if is_open else nullcontext():
+    backend = OPEN.get()
+    with parallel_config(backend(shared, int)) if backend else nullcontext():
         return list(progress(Parallel(return_as="generator")(calls), what, unit, total, at_once=True))

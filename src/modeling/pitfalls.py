@@ -46,7 +46,8 @@ def pitfalls_of(
     columns, data = found.columns, parameters.data
     named = [pitfall for name in features for pitfall in identifiers(name, columns[name])]
     looked_at = {*sample.column_names} - {data.target, *(pitfall.column for pitfall in named)}
-    distinct = distinct_rows(sample.select([name for name in sample.column_names if name in {*features, data.target}]))
+    compared = [name for name in sample.column_names if name in {*features, data.target}]
+    distinct = sample.select(compared).group_by(compared, use_threads=False).aggregate([])  # each row once
     return [
         *left_out(columns, features, parameters),
         *missing_classes(columns[data.target], data.target),
@@ -56,11 +57,6 @@ def pitfalls_of(
         *(pitfall for name in [*features, data.target] for pitfall in near_equal(name, columns[name], data.target)),
         *(repeated_rows(overlap) if overlap else []),
     ]
-
-
-def distinct_rows(table: pa.Table) -> pa.Table:
-    """Each row once."""
-    return table.group_by(table.column_names, use_threads=False).aggregate([])
 
 
 def missing_targets(raw: Raw, data: Data) -> Iterator[Pitfall]:

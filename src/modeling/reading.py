@@ -22,8 +22,10 @@ from modeling.table import (
     in_runs,
     normalise,
     readable,
+    schema_of,
     stored_batches,
     stored_columns,
+    unified,
 )
 from record.parameters import COMPRESSED, Csv, Data
 from record.problem import Problem, in_one_line, progress, refuse_if
@@ -32,7 +34,6 @@ BLOCK = 1024 * 1024  # bytes of a text file, of which Arrow reads 32 ahead
 LARGEST_BLOCK = 64 * 1024 * 1024  # bytes; no row of a text file may be larger
 DENSEST = 20  # bytes of text in a byte of a compressed file
 SHOWN = 5  # columns with odd values that are described one by one
-CODECS = {"gzip": "gzip", "bz2": "bz2", "zstd": "zstd", "lz4": "lz4", "none": None}
 ENDINGS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 STARTS = {  # of files that are not the text that their name says
@@ -82,9 +83,8 @@ class Raw:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns and their types."""
-        return pa.table(
-            {field.name: self.read(field.name, pa.chunked_array([], field.type)) for field in self.stored}
-        ).schema
+        empty = {field.name: self.read(field.name, pa.chunked_array([], field.type)) for field in self.stored}
+        return pa.table(empty).schema
 
     @property
     def table(self) -> pa.Table:
@@ -170,25 +170,14 @@ def stored_schema(path: Source, data: Data) -> pa.Schema:
     if not files:
         way = "write the table as these or as one CSV, or dvc pull brings what it tracks"
         raise Problem(f"{path}: expected .parquet files in this folder, found none; {way}")
-    for file in files:
-        check_file(file)
     if is_text(path):
+        check_file(path)
         with readable_as(path, data):
             check_delimiter(path, data.csv)
             names = names_in(path, data)
         check_names(names, path)
         return pa.schema(dict.fromkeys(names, pa.string()))
-    schemas = []
-    for file in files:
-        with readable_as(file, data):
-            schema = stored_columns(file)
-        check_names(schema.names, file)
-        schemas.append(normalise(schema.empty_table()).schema)
-    try:
-        return pa.unify_schemas(schemas, promote_options="permissive")
-    except pa.ArrowException as error:
-        found = f"its files differ: {in_one_line(error)}"
-        raise Problem(f"{path}: {found}; write that column in one type in all files") from None
+    return unified([schema_of(file) for file in files], path)
 
 
 def stored_rows(
@@ -288,15 +277,19 @@ def names_in(path: Source, data: Data, block: int = BLOCK) -> list[str]:
 
 def unpacked(path: Source, csv: Csv) -> IO[bytes]:
     """A text file as a stream of what it holds, without its compression."""
-    codec = ENDINGS.get(path.suffix) if csv.compression == "auto" else CODECS[csv.compression]
-    stream: IO[bytes] = pa.input_stream(str(path) if isinstance(path, Path) else path.open("rb"), compression=codec)
+    source, codec = str(path) if isinstance(path, Path) else path.open("rb"), codec_of(path, csv)
+    stream: IO[bytes] = pa.input_stream(source, compression=None if codec == "none" else codec)
     return stream
+
+
+def codec_of(path: Source, csv: Csv) -> str:
+    """How a text file is compressed: as params.yaml or else the end of its name says."""
+    return ENDINGS.get(path.suffix, "none") if csv.compression == "auto" else csv.compression
 
 
 def text_options(path: Source, data: Data, block: int) -> dict[str, Any]:
     """How Arrow is to read a text file, in blocks of so many bytes."""
-    is_plain = data.csv.compression == "none" or (data.csv.compression == "auto" and path.suffix in {".csv", ".tsv"})
-    size = path.stat().st_size * (1 if is_plain else DENSEST)
+    size = path.stat().st_size * (1 if codec_of(path, data.csv) == "none" else DENSEST)
     return {
         "read_options": pa.csv.ReadOptions(block_size=min(size + 1024, block), encoding=data.csv.encoding),
         "parse_options": pa.csv.ParseOptions(delimiter=delimiter_of(path, data.csv), newlines_in_values=True),

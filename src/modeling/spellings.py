@@ -160,7 +160,8 @@ class Spelling:
             group.add(shown, counts[is_of], first[:-1][is_of])
         plain = found.get(Form("number"))
         odd = texts if plain is None else texts.filter(to_mask(~plain))
-        self.disguises = [pattern for pattern in self.disguises if not len(odd) or _is_all(odd, pattern)]
+        are_all = {of: pc.all(pc.match_substring_regex(odd, of), min_count=0).as_py() for of in self.disguises}
+        self.disguises = [pattern for pattern, is_of_all in are_all.items() if is_of_all]
         if self.zeros is None and len(padded := texts.filter(pc.match_substring_regex(texts, r"^0\d+$"))):
             self.zeros = padded[0].as_py()
 
@@ -393,9 +394,8 @@ def instants(text: pa.Array, order: DateOrder | None) -> tuple[pa.Array, pa.Arra
 def _as_iso(text: pa.Array, order: DateOrder | None) -> pa.Array:
     """Dates with the day or month first, or the month by name, with the year first."""
     if order in {"dmy", "mdy"}:
-        text = pc.replace_substring_regex(
-            text, r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", r"\3-\2-\1" if order == "dmy" else r"\3-\1-\2"
-        )
+        year_first = r"\3-\2-\1" if order == "dmy" else r"\3-\1-\2"
+        text = pc.replace_substring_regex(text, r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", year_first)
     if pc.any(pc.match_substring_regex(text, r"^(\d{1,2}[ -])?[A-Za-z]{3,9}[ .-]")).as_py():
         for k, month in enumerate(MONTHS):
             named = rf"(?i:{month}[a-z]*)\.?"
@@ -424,9 +424,8 @@ def _micros(parts: pa.StructArray) -> pa.Array:
 def _offset(zone: pa.Array) -> pa.Array:
     """The microseconds by which a zone is before UTC."""
     digits = pc.replace_substring_regex(zone, r"[^0-9]", "")
-    minutes = pc.add(
-        pc.multiply(_number(pc.utf8_slice_codeunits(digits, 0, 2)), 60), _number(pc.utf8_slice_codeunits(digits, 2, 4))
-    )
+    hours, minutes = (_number(pc.utf8_slice_codeunits(digits, k, k + 2)) for k in (0, 2))
+    minutes = pc.add(pc.multiply(hours, 60), minutes)
     return pc.multiply(pc.if_else(pc.starts_with(zone, "-"), pc.negate(minutes), minutes), 60_000_000)
 
 
@@ -461,10 +460,6 @@ def as_yaml(value: str) -> str:
 def folded(value: str) -> str:
     """A text without what case and blanks add to it."""
     return " ".join(value.split()).casefold()
-
-
-def _is_all(text: pa.Array, pattern: str) -> bool:
-    return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
 
 def by_frequency(texts: dict[str, tuple[int, int]]) -> list[str]:

@@ -33,11 +33,14 @@ def folds_of(train: pa.Table, parameters: Parameters) -> Folds:
     """The folds of the cross-validation, which never depend on the estimator.
 
     Raises:
-        Problem: when there are too few rows, classes, groups or times for so many folds.
+        Problem: when there are too few rows, groups or times for so many folds, or one would be fitted without a class
+            that it is then asked for.
     """
     folds = folds_by_rule(train, parameters)
     if parameters.data.task == "classification":
-        check_classes(train[parameters.data.target], folds, parameters)
+        classes, codes = classes_of(train[parameters.data.target])
+        missing = {int(k) for fit, _ in folds for k in np.setdiff1d(codes, codes[fit])}
+        refuse_without([classes[k].as_py() for k in sorted(missing)], parameters)
     return folds
 
 
@@ -86,13 +89,6 @@ def check_folds(train: pa.Table, parameters: Parameters) -> None:
         refuse_if(f"{needs}, but {value!r} has {rows}; {way}" for value, rows in counts if rows < count)
 
 
-def check_classes(target: pa.ChunkedArray, folds: Folds, parameters: Parameters) -> None:
-    """Refuse folds of which one would be fitted without a class that it is then asked for."""
-    classes, codes = classes_of(target)
-    missing = {int(k) for fit, _ in folds for k in np.setdiff1d(codes, codes[fit])}
-    refuse_without([classes[k].as_py() for k in sorted(missing)], parameters)
-
-
 def refuse_without(missing: list[Any], parameters: Parameters) -> None:
     """Refuse folds that leave one without some classes."""
     place = f"params.yaml: train.folds: {parameters.train.folds} folds by a {parameters.prepare.split} split"
@@ -136,15 +132,13 @@ class Parts:
                 found[:] = np.searchsorted(self.starts, rows[self.by].to_numpy(), side="right")
             case "group":
                 groups, codes = classes_of(rows[self.by])
-                found[:] = np.array([self._of_group(group) for group in groups.to_pylist()])[codes]
+                hashed = {group: zlib.crc32(repr(group).encode()) % self.count for group in groups.to_pylist()}
+                found[:] = np.array([self.groups.get(group, part) for group, part in hashed.items()])[codes]
             case _:
                 strata = self._strata(rows)
                 for stratum in np.unique(strata).tolist():
                     found[strata == stratum] = self._draw(stratum, int(np.sum(strata == stratum)))
         return found
-
-    def _of_group(self, group: Any) -> int:
-        return self.groups.get(group, zlib.crc32(repr(group).encode()) % self.count)
 
     def _strata(self, rows: pa.Table) -> np.ndarray:
         target = rows[self.parameters.data.target]

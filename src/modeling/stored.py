@@ -14,18 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modeling.table import (
-    BATCH,
-    FEW,
-    ROW_GROUP,
-    check_file,
-    check_names,
-    in_runs,
-    kind_of,
-    normalise,
-    readable,
-    stored_batches,
-)
+from modeling.table import BATCH, FEW, ROW_GROUP, in_runs, kind_of, normalise, readable, schema_of, stored_batches
 from record.parameters import Parameters
 from record.problem import Problem, progress
 
@@ -39,13 +28,9 @@ class Stored:
 
     def __init__(self, path: Path, parameters: Parameters) -> None:
         self.path, self.parameters = path, parameters
-        check_file(path)
-        with readable(path), pq.ParquetFile(path) as parquet:
-            self.rows: int = parquet.metadata.num_rows
-            empty = parquet.schema_arrow.empty_table()
-        check_names(empty.column_names, path)
-        self.schema = normalise(empty).schema
+        self.schema = schema_of(path)
         self.column_names: list[str] = self.schema.names
+        self.rows: int = pq.read_metadata(path).num_rows
         if not self.rows:
             raise Problem(f"{path}: expected rows, found only column names")
 
@@ -121,6 +106,11 @@ class Stored:
                 stored = stored.slice(start - (ends[first] - sizes[first]), stop - start)
                 order = random.permutation(stop - start)
                 yield start + order, normalise(stored.take(pa.array(order)))
+
+
+def in_memory(part: pa.Table | Stored) -> pa.Table:
+    """What is known of a part beforehand: all of its rows, or the sample of those that stay in their file."""
+    return part.sample if isinstance(part, Stored) else part
 
 
 def first_rows(chunks: Iterable[pa.ChunkedArray], most: int, each: int) -> set[int]:

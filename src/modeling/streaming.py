@@ -25,21 +25,8 @@ from sklearn.preprocessing import TargetEncoder
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
-from modeling.estimator import build_estimator, build_pipeline
-from modeling.evaluation import (
-    IMPORTANCE_ROWS,
-    TRAINING_ROWS,
-    Evaluation,
-    Fits,
-    assess,
-    check_parts,
-    check_scores,
-    fit_baseline,
-    groups_of,
-    main_scorer,
-    one_hot,
-    warnings_in_one_line,
-)
+from modeling.estimator import build_pipeline
+from modeling.evaluation import Fits, check_scores, fit_baseline, groups_of, main_scorer, one_hot
 from modeling.features import ENCODER_FOLDS
 from modeling.split import Parts, refuse_without
 from modeling.stored import Numbered, Stored, evenly
@@ -55,29 +42,23 @@ Batch = tuple[pd.DataFrame, np.ndarray, np.ndarray]  # features, target, and the
 ANSWERS = ("predict", "predict_proba", "decision_function")
 
 
-def evaluate_in_batches(train: Stored, test: Stored, parameters: Parameters) -> Evaluation:
-    """As `evaluation.evaluate` does: cross-validate, fit, and score model and baseline, but batch by batch."""
-    settings, data = parameters.train, parameters.data
-    with threadpool_limits(settings.threads), warnings_in_one_line(parameters):
-        build_estimator(parameters)  # which may be refused, before all rows are read
-        check_parts(train.sample, test.sample, parameters)
-        folds = Folds.of(train, parameters)
-        most = SCORED_ROWS * 2 // max(2, folds.counts.shape[1])
-        chosen = np.array(evenly(len(test), most))
-        if len(chosen) < len(test):
-            say(f"{len(chosen):,} of {len(test):,} test rows, in equal steps, are scored")
-        some = test.take(chosen, [*dict.fromkeys([data.target, *settings.slices])])
-        groups = {name: groups_of(name, train.sample, some) for name in settings.slices}
-        truth, baseline = to_target(some[data.target]), folds.baseline(data.task)
-        main = main_scorer(parameters, baseline, np.arange(len(truth))[:, None], truth)
-        check_scores(main, baseline, *folds.representatives(train, data.task, data.target))
-        *fits, model = learn(train, folds.parts, folds.learns, parameters)
-        held_out = (folds.rows_of(part, most // settings.folds) for part in folds.held_out)
-        scores = [main(*answered(fit, train, rows, parameters)) for fit, rows in zip(fits, held_out, strict=True)]
-        tested = answered(model, test, chosen, parameters)
-        unseen = features_and_target(test.take(evenly(len(test), IMPORTANCE_ROWS)), parameters)
-        learned = features_and_target(train.take(evenly(len(train), TRAINING_ROWS)), parameters)
-        return assess(Fits(model, baseline, scores, tested, unseen, learned, groups), main, parameters)
+def fit_in_batches(train: Stored, test: Stored, parameters: Parameters) -> Fits:
+    """As `evaluation.fit_at_once` does, but batch by batch."""
+    data, slices = parameters.data, parameters.train.slices
+    folds = Folds.of(train, parameters)
+    most = SCORED_ROWS * 2 // max(2, folds.counts.shape[1])
+    chosen = np.array(evenly(len(test), most))
+    if len(chosen) < len(test):
+        say(f"{len(chosen):,} of {len(test):,} test rows, in equal steps, are scored")
+    some = test.take(chosen, [*dict.fromkeys([data.target, *slices])])
+    groups = {name: groups_of(name, train.sample, some) for name in slices}
+    truth, baseline = to_target(some[data.target]), folds.baseline(data.task)
+    main = main_scorer(parameters, baseline, np.arange(len(truth))[:, None], truth)
+    check_scores(main, baseline, *folds.representatives(train, data.task, data.target))
+    *fits, model = learn(train, folds.parts, folds.learns, parameters)
+    held_out = (folds.rows_of(part, most // len(fits)) for part in folds.held_out)
+    scores = [main(*answered(fit, train, rows, parameters)) for fit, rows in zip(fits, held_out, strict=True)]
+    return Fits(main, model, baseline, scores, answered(model, test, chosen, parameters), groups)
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,23 @@ def read_table(path: Path) -> pa.Table:
     Raises:
         Problem: when the file is missing, empty, damaged or of another format, or a column's name occurs twice.
     """
+    schema_of(path)
+    with readable(path):
+        if path.suffix == ".feather":
+            table = pyarrow.feather.read_table(path)
+        else:
+            table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        table.validate(full=True)  # detects text that is not UTF-8
+    return normalise(table)
+
+
+def schema_of(path: Source) -> pa.Schema:
+    """The columns of such a file, as `normalise` makes them, refused as `read_table` does."""
     check_file(path)
     with readable(path):
-        table = pyarrow.feather.read_table(path) if path.suffix == ".feather" else _read_parquet(path)
-        table.validate(full=True)  # detects text that is not UTF-8
-    check_names(table.column_names, path)
-    return normalise(table)
+        stored = stored_columns(path)
+    check_names(stored.names, path)
+    return normalise(stored.empty_table()).schema
 
 
 def check_file(path: Source) -> None:
@@ -114,8 +125,17 @@ def stored_columns(path: Source) -> pa.Schema:
         return pq.read_schema(stream)
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    return pq.ParquetFile(path, page_checksum_verification=True).read()
+def unified(schemas: list[pa.Schema], path: Source) -> pa.Schema:
+    """The columns of all files of a folder, of which each may lack some.
+
+    Raises:
+        Problem: when a column is of several types.
+    """
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        found = f"its files differ: {in_one_line(error)}"
+        raise Problem(f"{path}: {found}; write that column in one type in all files") from None
 
 
 def stored_batches(path: Source, most: int = BATCH, columns: list[str] | None = None) -> Iterator[pa.Table]:

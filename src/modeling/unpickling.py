@@ -26,7 +26,6 @@ from sklearn.utils import Bunch
 
 from modeling import structures
 from modeling.structures import ForbiddenError
-from record import git
 from record.notes import MODEL
 from record.parameters import modules_of_classes
 
@@ -151,17 +150,19 @@ def libraries_in(estimator: dict[str, Any], features: list[Any]) -> frozenset[st
     return frozenset(top for top in tops if not ((SOURCES / top).exists() or (SOURCES / f"{top}.py").exists()))
 
 
-def unpickle(content: bytes, libraries: frozenset[str] = frozenset()) -> Any:
+def unpickle(
+    content: bytes, libraries: frozenset[str] = frozenset(), own: Callable[[str], bool] = lambda _: False
+) -> Any:
     """The object in a file of joblib, made of what models are made of.
 
-    Classes of this repository must be committed. Classes of `libraries`, whose own readers nothing here can check, are
-    made for a package that is vouched for.
+    Of this repository's modules, `own` says whose classes may be made. Classes of `libraries`, whose own readers
+    nothing here can check, are made for a package that is vouched for.
 
     Raises:
         ForbiddenError: it asks for something else
         Exception: whatever a broken file provokes
     """
-    return ModelUnpickler(Reading(BytesIO(content), len(content), is_committed, libraries)).load()
+    return ModelUnpickler(Reading(BytesIO(content), len(content), own, libraries)).load()
 
 
 def check_loads(path: Path, libraries: frozenset[str] = frozenset()) -> None:
@@ -214,7 +215,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
     def find_class(self, module: str, name: str) -> Any:
         """A value, if a model may keep it, or a name that does nothing by itself."""
         if not (self.is_foreign(module) or is_allowed(module, name, self.reading.own)):
-            raise ForbiddenError(*why_not(module, name))
+            raise ForbiddenError(*why_not(module, name, self.reading.own))
         named = Name(module, name)
         if is_value(module, name):
             return named.found()
@@ -326,7 +327,7 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         elif isinstance(made, np.dtype):
             structures.dtype_of(made.str.lstrip("<>|=") if made.kind not in "mM" else made.kind + "8", state)
             made.__setstate__(state)  # type: ignore[attr-defined]
-        elif type(made).__module__ in COMPILED_STATES:
+        elif type(made).__module__ in (*CALLED, *BY_NEW_OBJECT, "numpy.random.mtrand"):
             self.set_compiled(made, state)
         elif self.is_foreign(type(made).__module__):
             set_any_state(made, state)
@@ -487,18 +488,6 @@ class ModelUnpickler(NumpyUnpickler):  # type: ignore[misc]
         self.refuse_opcode()
 
 
-COMPILED_STATES = {
-    "functools",
-    "numpy",
-    "numpy.ma",
-    "numpy.ma.core",
-    "numpy.random._mt19937",
-    "numpy.random._pcg64",
-    "numpy.random.bit_generator",
-    "numpy.random.mtrand",
-    "sklearn.tree._tree",
-    *BY_NEW_OBJECT,
-}
 OVERRIDDEN = "MARK TUPLE APPEND APPENDS SETITEM SETITEMS ADDITEMS FROZENSET BYTEARRAY8 BUILD NEWOBJ REDUCE"
 for code in OVERRIDDEN.split():
     ModelUnpickler.dispatch[getattr(pickle, code)[0]] = getattr(ModelUnpickler, f"load_{code.lower()}")
@@ -557,7 +546,7 @@ def set_attributes(made: Any, state: Any) -> None:
 # ── names ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def is_allowed(module: str, name: str, own: Callable[[str], bool] | None = None) -> bool:
+def is_allowed(module: str, name: str, own: Callable[[str], bool]) -> bool:
     """Whether a model may be made of what a module calls by this name."""
     if "." in name or is_never_imported(module):  # a path through what a module happens to import
         return False
@@ -565,7 +554,7 @@ def is_allowed(module: str, name: str, own: Callable[[str], bool] | None = None)
         return True
     if module in (*COMPILED, *BY_NEW_OBJECT):
         return name.startswith(CONSTRUCTORS) or (_is_class_of(module, name) and "PyFunc" not in name)
-    return is_estimator(module, name, own or is_committed)
+    return is_estimator(module, name, own)
 
 
 def is_never_imported(module: str) -> bool:
@@ -603,10 +592,10 @@ def _is_class_of(module: str, name: str) -> bool:
     return inspect.isclass(found) and found.__module__ == module
 
 
-def why_not(module: str, name: str) -> list[str]:
+def why_not(module: str, name: str, own: Callable[[str], bool]) -> list[str]:
     """Why a model may not be made of what is in a module, and what to do about it."""
     file, asks = file_of(module), f"{MODEL}: asks for {module}.{name}"
-    if file is None or is_committed(module):
+    if file is None or own(module):
         return [f"{asks}, which a model is never made of; nothing was loaded"]
     return [f"{asks}, and src/{file} is not committed as it is", f"review it, then git add src/{file} && git commit"]
 
@@ -620,13 +609,3 @@ def file_of(module: str) -> str | None:
 def is_ours(module: str) -> bool:
     """Whether a module is code of this repository, committed or not."""
     return file_of(module) is not None
-
-
-def is_committed(module: str) -> bool:
-    """Whether a module is code of this repository, unchanged since Git's HEAD: what was reviewed."""
-    file = file_of(module)
-    if file is None:
-        return False
-    if git.ask("ls-files", "--error-unmatch", "--", file, cwd=SOURCES) is None:
-        return False
-    return git.ask("status", "--porcelain", "--", file, cwd=SOURCES) == ""

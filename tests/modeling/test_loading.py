@@ -35,7 +35,7 @@ from modeling.loading import (
     PackageNotFoundError,
     load_model,
 )
-from modeling.unpickling import ForbiddenError, is_allowed
+from modeling.unpickling import ForbiddenError, is_allowed, is_ours
 from record.models import CHECKED, MANIFEST, MODEL, SIGNATURE, SUMS
 from record.problem import Problem
 
@@ -279,7 +279,7 @@ record.checksums:Digest modeling.unpickling:ModelUnpickler
 def test_a_name_that_no_model_needs_is_not_allowed_wherever_it_is_imported(name: str) -> None:
     module, _, name = name.partition(":")
 
-    assert not is_allowed(module, name)
+    assert not is_allowed(module, name, is_ours)
 
 
 def test_a_chain_of_allowed_classes_runs_no_program(package: Path) -> None:
@@ -311,6 +311,7 @@ from importlib import import_module
 from io import BytesIO
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from modeling.loading import is_committed
 from modeling.unpickling import is_allowed, unpickle
 from record.problem import Problem
 answers = {}
@@ -319,11 +320,11 @@ for name in ("committed", "modeling.inner", "dropped", "changed"):
     model = make_pipeline(import_module(name).Step(), Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
     joblib.dump(model, content)
     try:
-        answers[name] = type(unpickle(content.getvalue())[0]).__name__
+        answers[name] = type(unpickle(content.getvalue(), own=is_committed)[0]).__name__
     except Problem as problem:
         answers[name] = str(problem)
-answers["function"] = is_allowed("committed", "function")
-answers["imported"] = is_allowed("committed", "BaseEstimator")
+answers["function"] = is_allowed("committed", "function", is_committed)
+answers["imported"] = is_allowed("committed", "BaseEstimator", is_committed)
 print(json.dumps(answers))
 """
 

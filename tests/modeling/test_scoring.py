@@ -205,6 +205,16 @@ def test_an_unreadable_row_leaves_the_previous_output(loaded: Loaded, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
 
+def test_files_of_a_folder_that_differ_in_a_type_are_refused_in_our_words(loaded: Loaded, tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    write(table(more=[1, 2, 3]), folder / "a.parquet")
+    write(table(more=["1", "2", "3"]), folder / "b.parquet")
+
+    with pytest.raises(Problem, match=r"rows: its files differ: .*more.*; write that column in one type in all files"):
+        score_file(folder, tmp_path / "out.parquet", loaded)
+
+
 @pytest.mark.parametrize("source", [".feather", ".csv.zst", ".tsv.bz2", "-folder"])
 def test_every_format_of_a_raw_table_is_scored(loaded: Loaded, tmp_path: Path, source: str) -> None:
     rows, path = PENGUINS.drop(["sex"]), tmp_path / f"in{source}"

@@ -20,7 +20,7 @@ from modeling.estimator import describe, learning_in_batches
 from modeling.evaluation import Evaluation, evaluate
 from modeling.split import Parts, folds_of
 from modeling.stored import Stored
-from modeling.streaming import Learner, evaluate_in_batches, fit_few, learn
+from modeling.streaming import Learner, fit_few, fit_in_batches, learn
 from modeling.table import features_and_target, write_table
 from modeling.unpickling import unpickle
 from record.parameters import Parameters
@@ -83,7 +83,7 @@ def kept(folder: Path, rows: pa.Table, parameters: Parameters, name: str = "trai
 
 def learned(folder: Path, parameters: Parameters, train: pa.Table = TABLE, group: int = 0) -> Evaluation:
     both = kept(folder, train, parameters, group=group), kept(folder, OTHERS, parameters, "test", group)
-    return evaluate_in_batches(*both, parameters)
+    return evaluate(*both, parameters, fit_in_batches)
 
 
 def model_of(train: Stored) -> Pipeline:
@@ -115,7 +115,8 @@ def test_what_is_learned_in_batches_scores_about_as_what_is_learned_at_once(
 def test_classes_of_every_type_are_learned_in_batches(tmp_path: Path, classes: list[Any]) -> None:
     rows = pa.table({"x": np.arange(400.0) % 2, "size": classes * 200})
     parameters = make_parameters(SGD, "size", train={"stream": True})
-    found = evaluate_in_batches(kept(tmp_path, rows, parameters), kept(tmp_path, rows, parameters, "test"), parameters)
+    both = kept(tmp_path, rows, parameters), kept(tmp_path, rows, parameters, "test")
+    found = evaluate(*both, parameters, fit_in_batches)
 
     assert found.model.classes_.tolist() == classes
     assert found.metrics["balanced_accuracy"]["test"] == 1
@@ -254,7 +255,7 @@ def test_folds_are_refused_in_the_same_words(tmp_path: Path, prepare: dict[str, 
     with pytest.raises(Problem) as expected:
         folds_of(few, parameters)
     with pytest.raises(Problem) as found:
-        evaluate_in_batches(kept(tmp_path, few, parameters), kept(tmp_path, few, parameters, "test"), parameters)
+        evaluate(kept(tmp_path, few, parameters), kept(tmp_path, few, parameters, "test"), parameters, fit_in_batches)
 
     assert str(expected.value) in str(found.value)
 
@@ -269,7 +270,7 @@ def test_a_fold_that_lacks_a_class_is_refused_as_at_once_though_the_sample_has_i
     with pytest.raises(Problem, match="leave one without 'late' to learn from") as expected:
         folds_of(rows, parameters)
     with pytest.raises(Problem) as found:
-        evaluate_in_batches(kept(tmp_path, rows, parameters), kept(tmp_path, rows, parameters, "test"), parameters)
+        evaluate(kept(tmp_path, rows, parameters), kept(tmp_path, rows, parameters, "test"), parameters, fit_in_batches)
 
     assert str(expected.value) == str(found.value)
 
@@ -324,10 +325,10 @@ def test_what_cannot_be_learned_is_refused_wherever_it_is(
     parameters = make_parameters(SGD, "size", train={"stream": True, "metric": "accuracy"})
     both = kept(tmp_path, rows, parameters), kept(tmp_path, good, parameters, "test")
     if sentence is None:
-        assert evaluate_in_batches(*both, parameters).model.classes_.tolist() == ["a", "b"]
+        assert evaluate(*both, parameters, fit_in_batches).model.classes_.tolist() == ["a", "b"]
     else:
         with pytest.raises(Problem, match=sentence):
-            evaluate_in_batches(*both, parameters)
+            evaluate(*both, parameters, fit_in_batches)
 
 
 @pytest.mark.parametrize("rows", [TABLE, odd_rows()], ids=["every kind", "odd"])

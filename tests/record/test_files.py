@@ -7,6 +7,7 @@ import pytest
 from projects import Project
 
 from record.files import PART, from_document, from_yaml, keep_only, remove_unfinished, replacing, write
+from record.problem import Problem
 
 
 def names(folder: Path) -> set[str]:
@@ -115,9 +116,9 @@ def test_a_document_is_read_in_each_format_of_dvc(name: str, content: bytes, doc
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.toml", "a.py", "a.yaml"])
-def test_what_is_not_in_its_format_is_a_value_error(name: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        from_document(b"{[" * 9, Path(name))
+def test_what_is_not_in_its_format_is_a_problem(name: str) -> None:
+    with pytest.raises(Problem, match=f"{name}: not readable as parameters: ."):
+        from_document(b"{[" * 9, Path(name), "parameters")
 
 
 def test_only_the_named_files_are_kept_and_folders_are_left_alone(tmp_path: Path) -> None:
