@@ -23,7 +23,8 @@ DateOrder = Literal["dmy", "mdy"]
 Parser = Callable[[pa.Array], pa.Array]  # text → values, null where the text is not one
 
 NEARLY = 0.9  # from this share of values of one kind on, the others are odd ones
-MOSTLY = 0.5  # from this share on, if the others are one spelling, or are spelt as a missing value often is
+MOSTLY = 0.5  # from this share on, if the others are one spelling
+RARELY = 0.01  # from this share on, if the others are spelt as a missing value often is
 MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "missing", "unknown", "#n/a", "n.a."}
 SHOWN = 3  # odd values that are named
 LISTED = 10_000  # different texts of the same forms, up to which all are kept
@@ -266,8 +267,9 @@ class Spelling:
         for form in forms:
             fits, others = self.rows_of(form), [group for of, group in self.groups.items() if form not in of]
             odd = {text: found for group in others for text, found in group.texts.items()}
-            may_be_few = not any(group.is_large for group in others) and may_be_missing(odd)
-            is_nearly_all = fits >= NEARLY * self.known or (fits >= MOSTLY * self.known and may_be_few)
+            are_all_shown = not any(group.is_large for group in others)
+            least = RARELY if means_missing(odd) else MOSTLY if len(odd) == 1 else NEARLY
+            is_nearly_all = fits >= (least if are_all_shown else NEARLY) * self.known
             if odd and (self.kind == form.kind or is_nearly_all):
                 yield f"{describe_odd(self.name, odd, fits, self.known, form.kind)}, {ways}"
                 return
@@ -446,9 +448,9 @@ def durations(text: pa.Array) -> pa.Array:
     return pc.if_else(pc.fill_null(pc.and_(pc.is_valid(parts), is_said), False), seconds, pa.scalar(None, pa.float64()))  # noqa: FBT003
 
 
-def may_be_missing(odd: Collection[str]) -> bool:
-    """Whether odd values look like spellings of a missing value."""
-    return len(odd) == 1 or {value.strip().casefold() for value in odd} <= MISSING
+def means_missing(odd: Collection[str]) -> bool:
+    """Whether odd values are spelt as missing values often are."""
+    return {value.strip().casefold() for value in odd} <= MISSING
 
 
 def as_yaml(value: str) -> str:
@@ -473,6 +475,7 @@ def describe_odd(name: str, odd: dict[str, tuple[int, int]], fits: int, total: i
     shown = [f"{text!r} is in {rows_of(odd[text][0])}, first in row {odd[text][1] + 1:,}" for text in most]
     more = f"; and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
     spellings = f"[{', '.join(map(as_yaml, odd))}]"
-    missing = f", add {as_yaml(name)}: {spellings} to data.missing if that means missing" if may_be_missing(odd) else ""
+    is_one_meaning = len(odd) == 1 or means_missing(odd)
+    missing = f", add {as_yaml(name)}: {spellings} to data.missing if that means missing" if is_one_meaning else ""
     found = f"column '{name}': {fits:,} of {total:,} values are {kind}s, but {'; '.join(shown)}{more}"
     return f"{found}; correct that{missing}"

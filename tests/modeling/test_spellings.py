@@ -83,6 +83,15 @@ def test_numbers_in_another_spelling_are_refused_with_the_parameter(
         assert kinds(path, csv=CSV | more)["z"] in {"double", "int64"}
 
 
+@pytest.mark.parametrize("sign", [".", "?"])
+def test_a_few_numbers_among_many_spellings_of_missing_are_refused(tmp_path: Path, sign: str) -> None:
+    path = written(tmp_path / "t.csv", [str(row) if row % 20 == 0 else sign for row in range(ROWS)])
+    with pytest.raises(Problem, match=rf'values are numbers, but .*, add z: \["\{sign}"\] to data.missing'):
+        kinds(path)
+
+    assert kinds(path, missing={"*": [], "z": [sign]})["z"] == "int64"
+
+
 def test_codes_and_addresses_are_not_numbers_in_another_spelling(tmp_path: Path) -> None:
     codes = ["10.100.{0}.3", "207a{0}", "555-{0}", "A {0}", "1.2.{0}", "192.168.1.{0}"]
 
