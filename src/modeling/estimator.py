@@ -162,9 +162,10 @@ def is_part_of_estimators(cls: type) -> bool:
 
 def check_task(estimator: BaseEstimator, data: Data, place: str) -> None:
     """Refuse a regressor for a classification, and the other way round."""
-    fits = is_classifier(estimator) if data.task == "classification" else is_regressor(estimator)
-    if not fits:
-        raise Problem(f"{place}.class: {type(estimator).__name__} does not fit data.task: {data.task}")
+    kind, fits = ("classifier", is_classifier) if data.task == "classification" else ("regressor", is_regressor)
+    if not fits(estimator):
+        found = f"{place}.class: {type(estimator).__name__} does not fit data.task: {data.task}"
+        raise Problem(f"{found}; choose a {kind} as train.estimator, or another data.task")
 
 
 def seed(estimator: BaseEstimator, value: int) -> None:
@@ -240,11 +241,12 @@ def histogram(chunks: Iterable[pa.ChunkedArray], least: float, greatest: float) 
 
 def distributions(pipeline: Pipeline, parameters: Parameters) -> set[str]:
     """The installed packages that the classes in params.yaml and the preprocessing come from, nested ones included."""
-    known = metadata.packages_distributions()
     asked = parameters.estimator.model_dump(by_alias=True), parameters.train.model_dump(by_alias=True)["features"]
     modules = modules_of_classes(*asked)
     modules |= {type(value).__module__.partition(".")[0] for value in pipeline.get_params().values()}
-    return {name for module in modules for name in known.get(module, [])}
+    others = modules - {"sklearn", *sys.stdlib_module_names}
+    known = metadata.packages_distributions() if others else {}  # which reads the files of every package
+    return {"scikit-learn", *(name for module in others for name in known.get(module, []))}
 
 
 def _dotted(value: object) -> str:

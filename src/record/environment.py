@@ -85,14 +85,20 @@ def check_environment(path: Path = REQUIREMENTS) -> None:
     if sys.version_info[:2] not in PYTHONS:
         known = ", ".join(f"{major}.{minor}" for major, minor in sorted(PYTHONS))
         raise Problem(f"Python: expected one of {known}, found {platform.python_version()} at {sys.executable}")
-    installed = all_installed()
     different = [
-        f"{path}: pins {name} {version}, installed is {installed.get(name, 'none')}"
+        f"{path}: pins {name} {version}, installed is {installed}"
         for name, version in sorted(pinned(path.read_text(encoding="utf-8")).items())
-        if not same_version(installed.get(name, "none"), version)
+        if not same_version(installed := installed_version(name), version)
     ]
     if different:
         raise Problem(*different, f"install what is pinned: {sys.executable} -m pip install -r {path}")
+
+
+def installed_version(name: str) -> str:
+    """The version of a package that is imported here, or `none`."""
+    with suppress(metadata.PackageNotFoundError, FileNotFoundError):  # which a broken installation leaves behind
+        return metadata.version(name) or "none"
+    return "none"
 
 
 def all_installed() -> dict[str, str]:

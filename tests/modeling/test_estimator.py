@@ -186,9 +186,11 @@ def test_any_other_value_is_unchanged(value: Any) -> None:
 def test_an_estimator_is_refused_for_another_task_only(settings: dict[str, Any], task: str) -> None:
     estimator, other = build(settings), "regression" if task == "classification" else "classification"
     check_task(estimator, make_parameters(settings, task=task).data, PLACE)
+    kinds = {"classification": "classifier", "regression": "regressor"}
 
-    assert problems_of(settings, other) == [f".class: {type(estimator).__name__} does not fit data.task: {other}"]
-    assert problems_of(KMEANS, task) == [f".class: KMeans does not fit data.task: {task}"]
+    for one, asked in ((settings, other), (KMEANS, task)):
+        found = f".class: {type(build(one)).__name__} does not fit data.task: {asked}"
+        assert problems_of(one, asked) == [f"{found}; choose a {kinds[asked]} as train.estimator, or another data.task"]
 
 
 def test_only_unset_random_states_get_the_seed() -> None:

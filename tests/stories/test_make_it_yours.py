@@ -50,6 +50,8 @@ def test_a_repository_of_ones_own_is_green_after_the_recipe(fresh: Project, tmp_
     mine = use_template(fresh, "HEAD", tmp_path)
     mine.type(at(tmp_path, recipe("Make it yours")))
     made = json.loads((mine.path / PACKAGE / "manifest.json").read_text())
+    metrics = json.loads(mine.run("dvc metrics show --json").stdout)[""]["data"]["reports/metrics.json"]["data"]
+    plots = json.loads(mine.run("dvc plots show --json").stdout)
     (mine.path / "README.md").write_text("# Diabetes\n")
     mine.commit("Describe it")
     mine.run("git push -q")
@@ -57,6 +59,11 @@ def test_a_repository_of_ones_own_is_green_after_the_recipe(fresh: Project, tmp_
     run_ci(Project(tmp_path / "ci"), tests)
 
     assert (made["name"], made["model"]["target"], made["model"]["task"]) == ("diabetes", "progression", "regression")
+    assert made["model"]["classes"] is None
+    assert metrics["r2"]["test"] > metrics["r2"]["baseline"] + 0.4
+    titles = {drawn[0]["content"]["title"]["text"] for drawn in plots["data"].values()}
+    assert titles == {"Predicted against actual", "Errors", "Permutation importance"}
+    assert "errors" not in plots
     assert [entry["path"] for entry in made["inputs"]] == ["data/raw/diabetes_v1.0.0.csv"]
     inputs = mine.run("git rev-parse HEAD~2").stdout.strip()
     assert made["run"]["git"] == {"commit": inputs, "dirty": False, "remote": None}

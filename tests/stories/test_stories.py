@@ -5,10 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
-from projects import PACKAGE, SOURCE, Project, append
+from projects import PACKAGE, Project, append
 
 
 def stages_run(output: str) -> list[str]:
@@ -90,25 +88,6 @@ def test_without_a_commit_the_package_is_made_and_says_that_it_knows_none(projec
 
     assert "warning: no commit yet" in done.stderr
     assert manifest(project)["run"]["git"] is None
-
-
-def test_bringing_a_csv_for_a_regression_is_an_edit_of_params_alone(project: Project) -> None:
-    pyarrow.csv.write_csv(pq.read_table(project.path / SOURCE), project.path / "data/raw/penguins.csv")
-    project.set(
-        data__path="data/raw/penguins.csv",
-        data__target="body_mass_g",
-        data__task="regression",
-        train__estimator="ridge",
-    )
-    project.run("dvc repro")
-    metrics = json.loads(project.run("dvc metrics show --json").stdout)[""]["data"]["reports/metrics.json"]["data"]
-    plots = json.loads(project.run("dvc plots show --json").stdout)
-
-    assert metrics["r2"]["test"] > metrics["r2"]["baseline"] + 0.5
-    assert manifest(project)["model"]["classes"] is None
-    titles = {drawn[0]["content"]["title"]["text"] for drawn in plots["data"].values()}
-    assert titles == {"Predicted against actual", "Errors", "Permutation importance"}
-    assert "errors" not in plots
 
 
 @pytest.mark.parametrize(
