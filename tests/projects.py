@@ -89,9 +89,10 @@ class Project:
         return self.run("git rev-parse HEAD").stdout.strip()
 
     def snapshot(self, *names: str) -> dict[str, bytes]:
-        """The content of the files below some folders, to compare with later."""
+        """The content of the files below some folders, to compare with later; not what Python keeps of its own."""
         files = [file for name in names for file in sorted((self.path / name).rglob("*")) if file.is_file()]
-        return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in files}
+        kept = [file for file in files if "__pycache__" not in file.parts]
+        return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in kept}
 
     def copy(self, target: Path) -> "Project":
         """The same clone, with its cache, somewhere else."""
