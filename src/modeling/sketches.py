@@ -124,7 +124,7 @@ class Counts:
 
 
 class Sample:
-    """Rows drawn by the hash of their number; every row, when there are no more than asked for."""
+    """A sample of rows, drawn by the hash of their number; all rows of a table that is no longer than the sample."""
 
     def __init__(self, most: int) -> None:
         self.most, self.seen, self.limit = most, 0, LARGEST

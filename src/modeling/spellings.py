@@ -29,9 +29,8 @@ MISSING = {"", "-", "--", "?", ".", "na", "n/a", "nan", "nil", "none", "null", "
 SHOWN = 3  # odd values that are named
 LISTED = 10_000  # different texts of the same forms, up to which all are kept
 MARKS = " \u00a0\u202f'\u2019"  # between thousands, beside commas and dots
-OTHER = r" \x{a0}\x{202f}'\x{2019}"
 PLAIN = (  # a number, whatever its marks are
-    rf"(\d+(\.\d+)?|\d{{1,3}}([,{OTHER}]\d{{3}})+(\.\d+)?|\d{{1,3}}([.{OTHER}]\d{{3}})+(,\d+)?|\d+,\d+)"
+    rf"(\d+(\.\d+)?|\d{{1,3}}([,{MARKS}]\d{{3}})+(\.\d+)?|\d{{1,3}}([.{MARKS}]\d{{3}})+(,\d+)?|\d+,\d+)"
 )
 DISGUISES = {  # how all that is not a number as it is may be one, or a date, in another spelling, and what to do
     r"^[+-]?[1-9]\d{0,2}(,\d{3})*(\.\d+)?$": "set data.csv.thousands: ','",
